@@ -1,0 +1,160 @@
+"""Every key of a training run, once, with what it means. Experiments change a few lines of it."""
+
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+
+def optimizer(**changes) -> ConfigDict:
+    """The keys of one optimizer."""
+    keys = ConfigDict()
+    # adam | adamw | sgd | lion | rmsprop, from optax.
+    keys.name = "adam"
+    # Peak learning rate.
+    keys.lr = 2e-4
+    keys.b1 = 0.9
+    keys.b2 = 0.99
+    keys.weight_decay = 0.0
+    # constant | step (times `gamma` at each milestone) | cosine (to `final` times lr).
+    keys.schedule = "constant"
+    # Steps of this stage, for `step`.
+    keys.milestones = ()
+    keys.gamma = 0.5
+    keys.final = 0.0
+    # Steps of linear warm-up from zero.
+    keys.warmup = 0
+    # Largest global norm of a gradient; 0 clips nothing.
+    keys.clip = 0.0
+    keys.update(changes)
+    return keys
+
+
+def get_config() -> ConfigDict:
+    """The base that every experiment starts from (not an experiment of its own)."""
+    config = ConfigDict()
+
+    # Names the run; the default workdir is runs/<name>.
+    config.name = "base"
+    config.seed = 0
+    # Enlargement: an integer.
+    config.scale = 4
+
+    config.data = ConfigDict()
+    # sample_photos | image_folder | div2k | celeb_a, or your own as "package.module:function".
+    config.data.name = "sample_photos"
+    # The folder that image_folder and local copies are read from; "" where none is needed.
+    config.data.dir = ""
+    # Side of a training patch in LR pixels (an HR patch has `scale` times this side).
+    config.data.patch = 24
+    # Photos in a batch, over all devices and processes.
+    config.data.batch_size = 16
+    # Decoded photos kept in memory, in GB; the rest is decoded again when drawn.
+    config.data.cache_gb = 4.0
+    # Threads that prepare batches ahead.
+    config.data.threads = 2
+
+    # A network of jsr.models by name with its hyper-parameters; `scale` is added to them.
+    config.generator = ConfigDict()
+    config.generator.name = "srresnet"
+    config.generator.hparams = ConfigDict()
+    config.discriminator = ConfigDict()
+    config.discriminator.name = "srgan"
+    config.discriminator.hparams = ConfigDict()
+    # Compute type of the networks: float32 | bfloat16. Parameters are always float32.
+    config.dtype = "float32"
+    # Weights that the generator starts from: a file or a workdir; "" starts from scratch.
+    config.init = ""
+
+    # Any of pixel, gan; in this order.
+    config.stages = ("pixel", "gan")
+
+    config.pixel = ConfigDict()
+    config.pixel.steps = 1000
+    # l1 | l2 | charbonnier
+    config.pixel.pixel_loss = "l1"
+    config.pixel.pixel_weight = 1.0
+    config.pixel.perceptual_weight = 0.0
+    config.pixel.optimizer = optimizer()
+
+    config.gan = ConfigDict()
+    config.gan.steps = 1000
+    config.gan.pixel_loss = "l1"
+    config.gan.pixel_weight = 1.0
+    # Weight of the perceptual loss; off where no file of VGG weights is found.
+    config.gan.perceptual_weight = 0.0
+    # vanilla | minimax | lsgan | hinge | wgan | relativistic
+    config.gan.adversarial = "vanilla"
+    config.gan.adversarial_weight = 1e-3
+    # none | gradient_penalty (WGAN-GP) | r1
+    config.gan.penalty = "none"
+    config.gan.penalty_weight = 0.0
+    config.gan.optimizer = optimizer(lr=1e-4)
+    config.gan.disc_optimizer = optimizer(lr=1e-4)
+
+    config.perceptual = ConfigDict()
+    # vgg19 | vgg16
+    config.perceptual.network = "vgg19"
+    # A weights file; "" looks into the cache that `python -m jsr.weights fetch vgg19` fills.
+    config.perceptual.path = ""
+    # Layer -> weight; convN_M is before the activation, reluN_M after it.
+    config.perceptual.layers = ConfigDict({"relu5_4": 1.0})
+    # l1 | l2, on features divided by `divisor`.
+    config.perceptual.distance = "l2"
+    config.perceptual.divisor = 12.75
+
+    # Gradients of this many equal parts of a device's batch are averaged before an update.
+    config.accumulate = 1
+    # Decay of the moving average of the generator that is scored and shipped.
+    config.ema = 0.999
+    # Training stops with an error after this many skipped (non-finite) steps in a row.
+    config.max_skipped = 20
+    # Collapse of the GAN stage: PSNR on valid this many dB under the stage's start ...
+    config.collapse_db = 4.0
+    # ... or D's accuracy on valid above 0.999 at this many evaluations in a row.
+    config.collapse_evals = 5
+    # At a collapse the run goes back to the last good checkpoint, once, at this times the rate.
+    config.collapse_lr_scale = 0.5
+
+    # Steps that run as one call of the compiled function; the periods are multiples of it.
+    config.steps_per_dispatch = 1
+    config.log_every = 20
+    config.eval_every = 200
+    config.save_every = 200
+    # Checkpoints kept beside each stage's best.
+    config.keep = 2
+    # Bit-for-bit repeatable on a GPU, at a cost in speed; a CPU always is.
+    config.deterministic = False
+    # What the weights may be used for, written into them.
+    config.licence = ""
+    # What a table of this run measures: see jsr/protocols.py.
+    config.protocol = "y"
+    return config
+
+
+def apply_presets(config: ConfigDict, names: str, presets: dict[str, Callable]) -> ConfigDict:
+    """Apply comma-separated presets in the order given and add them to the run's name.
+
+    Raises ValueError for a preset that is not in `presets`.
+    """
+    for name in filter(None, names.split(",")):
+        if name not in presets:
+            known = ", ".join(sorted(presets))
+            raise ValueError(f"preset {name!r} of {config.name} is unknown; known: {known}")
+        presets[name](config)
+        config.name = f"{config.name}-{name}"
+    return config
+
+
+def smoke(config: ConfigDict) -> None:
+    """One step of each stage, at a size that only shows that everything runs."""
+    for stage in (config.pixel, config.gan):
+        stage.steps = 1
+        stage.optimizer.warmup = 0
+    config.gan.disc_optimizer.warmup = 0
+    config.data.batch_size = 4
+    config.data.patch = 8
+    config.accumulate = 1
+    config.steps_per_dispatch = 1
+    config.log_every = 1
+    config.eval_every = 1
+    config.save_every = 1

@@ -1,0 +1,29 @@
+"""BT.601 studio-range luma and chroma, as MATLAB's rgb2ycbcr has them."""
+
+import numpy as np
+
+# Rows Y, Cb, Cr for RGB in 0..255.
+_MATRIX = (
+    np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]])
+    / 255.0
+)
+_OFFSET = np.array([16.0, 128.0, 128.0])
+
+
+def rgb_to_y(rgb: np.ndarray) -> np.ndarray:
+    """Y in 16..235, float64 [...] and not rounded, of RGB [..., 3] in 0..255.
+
+    What the tables of CNN papers measure: (65.481 R + 128.553 G + 24.966 B) / 255 + 16.
+    """
+    red, green, blue = (np.asarray(rgb[..., i], np.float64) for i in range(3))
+    return (65.481 * red + 128.553 * green + 24.966 * blue) / 255.0 + 16.0
+
+
+def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
+    """YCbCr, float64 [..., 3], of RGB [..., 3] in 0..255."""
+    return np.asarray(rgb, np.float64) @ _MATRIX.T + _OFFSET
+
+
+def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
+    """RGB in 0..255, float64 [..., 3] and neither rounded nor clipped, of YCbCr [..., 3]."""
+    return (np.asarray(ycbcr, np.float64) - _OFFSET) @ np.linalg.inv(_MATRIX).T

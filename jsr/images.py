@@ -1,0 +1,451 @@
+"""Pictures as files: reading and writing with their metadata, and every error line about a file.
+
+Reads PNG, JPEG, WebP, TIFF, BMP and GIF (of several frames or pages, the first), 8 bits a channel.
+"""
+
+import errno
+import os
+import secrets
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from absl import logging
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from jsr.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+MAX_PIXELS = 2**28
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+JPEG = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})
+TIFF = ("TIFF", {"compression": "tiff_lzw"})
+WRITERS = {
+    ".png": ("PNG", {}),
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
+    ".webp": ("WEBP", {"quality": 95}),
+    ".tif": TIFF,
+    ".tiff": TIFF,
+    ".bmp": ("BMP", {}),
+}
+LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
+NO_ALPHA = ("JPEG", "BMP")
+
+SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"BM", b"GIF8")
+# The frame headers of JPEG; of the range, C4, C8 and CC mark something else.
+JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+ORIENTATION = ExifTags.Base.Orientation
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What a TIFF's own tags say of the photograph; the others say how the file is laid out.
+PHOTO_TAGS = {
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+}
+PHOTO_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+
+# Pillow's own limit is lower than ours, and it warns of odd metadata, which a command must not
+# print in the middle of its lines. Filters set once are safe with threads; a context is not.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its metadata; colours are as in the file, not managed (CMYK becomes sRGB)."""
+
+    pixels: np.ndarray  # uint8 [h, w, 3] (colour) or [h, w, 1] (grayscale)
+    alpha: np.ndarray | None  # uint8 [h, w] or None
+    icc: bytes | None  # ICC profile as in the file; None after CMYK and Lab
+    dpi: tuple[float, float] | None  # horizontal, vertical
+    exif: bytes | None  # EXIF with orientation already applied to pixels and reset to 1
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder and the folders in it, sorted by their path in it.
+
+    Chosen by suffix (any case); hidden files and folders are skipped, links to folders are not
+    followed. Raises UserError: no such folder, not a folder, not readable, no pictures in it.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder; check the path")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is a file; expected a folder of pictures")
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_raise_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if _names_picture(name)]
+    if not found:
+        raise UserError(f"{folder}: no pictures in it; looked for {', '.join(SUFFIXES)}")
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def read_picture(source: Path | bytes, name: str | None = None) -> Picture:
+    """Read a picture, upright, with its metadata.
+
+    `source` is a path or an encoded file; `name` stands for it in messages. Raises UserError for
+    a file that is missing, empty, cut short, damaged, no picture, too large (over MAX_PIXELS) or
+    of more than 8 bits a channel.
+    """
+    name = _name(source, name)
+    with _opened(source, name) as image:
+        image.load()
+        exif = _upright_exif(image, name)
+        upright = image
+        turn = TURNS.get(_orientation(image))
+        if turn is not None:
+            upright = image.transpose(turn)
+        pixels, alpha = _pixels(upright, name)
+        # These pixels are sRGB by then: the file's profile no longer describes them.
+        icc = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile") or None
+        return Picture(pixels, alpha, icc, _dpi(image), exif)
+
+
+def read_rgb(source: Path | bytes, name: str | None = None) -> np.ndarray:
+    """Read the colours of a picture: uint8 [h, w, 3], upright, gray repeated.
+
+    Where there is alpha, the colours are composited on white: what lies under transparent pixels
+    is arbitrary. Raises UserError as `read_picture` does.
+    """
+    picture = read_picture(source, name)
+    pixels = picture.pixels
+    if picture.alpha is not None:
+        pixels = _on_white(pixels, picture.alpha)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def picture_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
+    """(height, width) of the upright picture, without decoding its pixels.
+
+    Raises UserError as `read_picture` does, except for damage to the pixels.
+    """
+    with _opened(source, _name(source, name)) as image:
+        width, height = image.size
+        return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a picture in the format of the path's suffix; folders are made, the file is whole.
+
+    PNG, TIFF (LZW) and BMP are lossless; JPEG is quality 95, 4:4:4, WebP quality 95. Grayscale
+    stays so except in WebP, which has none. JPEG and BMP get alpha composited on white. ICC, EXIF
+    and DPI are written where the format has them. Raises UserError for an unknown suffix, a
+    picture that the format cannot hold and a target that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise UserError(f"{path}: cannot write {path.suffix!r}; use one of {', '.join(WRITERS)}")
+    form, options = WRITERS[path.suffix.lower()]
+    longest = LONGEST_SIDE.get(form)
+    if longest and max(picture.pixels.shape) > longest:
+        raise UserError(f"{path}: {form} holds at most {longest} pixels a side; write .png instead")
+    image = _for_format(picture, form, path)
+    try:
+        data = _encode(image, form, **options, **_metadata(picture, form, path))
+    except Exception as error:
+        raise UserError(f"{path}: cannot be written as {form} ({error}); try .png") from error
+    _write_whole(path, data)
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Encode uint8 [h, w, 3] or [h, w, 1] as a PNG file."""
+    return _encode(_image(pixels), "PNG")
+
+
+def _names_picture(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot list this folder ({error.strerror})") from error
+
+
+def _name(source: Path | bytes, name: str | None) -> str:
+    if name is not None:
+        return name
+    return "the picture" if isinstance(source, bytes) else str(source)
+
+
+@contextmanager
+def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
+    """Open a picture, its header checked; every error while it is open becomes a UserError."""
+    head = b""
+    try:
+        with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
+            head = stream.read(32)
+            if not head:
+                raise UserError(f"{name}: is empty (zero bytes); copy or download it again")
+            bits = _bits_per_channel(head, stream)
+            if bits > 8:
+                raise UserError(f"{name}: has {bits} bits a channel; expected 8; convert it first")
+            stream.seek(0)
+            with Image.open(stream, formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                if _is_png(head):
+                    _check_png(image, head[24], stream)
+                # Pillow would turn a TIFF by its XMP, and know the new size only afterwards.
+                image.info.pop("xmp", None)
+                yield image
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{name}: {_explain(error, head)}") from error
+
+
+def _explain(error: Exception, head: bytes) -> str:
+    """What to tell of an error while reading a file that starts with `head`."""
+    match error:
+        case FileNotFoundError():
+            return "no such file; check the path"
+        case IsADirectoryError():
+            return "is a folder; expected a picture file"
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():
+            return f"its header claims more than {MAX_PIXELS:,} pixels, the limit; cut it up first"
+        case MemoryError():
+            return "not enough memory to decode it; cut it up first"
+        case UnidentifiedImageError() if head.startswith(SIGNATURES):
+            return "is cut short, damaged or of an unusual kind; copy or export it again"
+        case UnidentifiedImageError():
+            return f"is not a picture that can be read; expected {', '.join(FORMATS)}"
+        case OSError(strerror=str(reason)):
+            return f"cannot be read ({reason}); check the path"
+    return f"is cut short or damaged ({error}); copy or export it again"
+
+
+def _bits_per_channel(head: bytes, stream: BinaryIO) -> int:
+    """The bits a channel that a header states; Pillow cuts 16-bit colour to 8 without a word."""
+    if _is_png(head):
+        return head[24]
+    if head.startswith(b"\xff\xd8"):
+        return _jpeg_bits(stream)
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0"):
+        return _tiff_bits(head, stream)
+    return 8
+
+
+def _is_png(head: bytes) -> bool:
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) == 32
+
+
+def _jpeg_bits(stream: BinaryIO) -> int:
+    stream.seek(2)
+    while len(segment := stream.read(5)) == 5 and segment[0] == 0xFF:
+        _, marker, length, bits = struct.unpack(">BBHB", segment)
+        if marker in JPEG_FRAMES:
+            return bits
+        stream.seek(length - 3, os.SEEK_CUR)
+    return 8
+
+
+def _tiff_bits(head: bytes, stream: BinaryIO) -> int:
+    directory = ImageFileDirectory_v2(head[:16] if head[2] == 43 else head[:8])
+    stream.seek(directory.next)
+    directory.load(stream)
+    return max(directory.get(ExifTags.Base.BitsPerSample, (1,)))
+
+
+def _check_png(image: Image.Image, bits: int, stream: BinaryIO) -> None:
+    """Refuse a PNG without its end, find late EXIF, and mend the transparent gray of 2 or 4 bits.
+
+    Pillow takes a PNG for whole once it has every row, reads EXIF behind the pixels only with
+    them, and spreads grays of 2 and 4 bits over 0..255 but not the transparent one.
+    """
+    place = stream.tell()
+    chunks = _png_chunks(stream)
+    if b"IEND" not in chunks:
+        raise EOFError("its end is missing")
+    if "exif" not in image.info and b"eXIf" in chunks:
+        stream.seek(chunks[b"eXIf"])
+        length, _ = struct.unpack(">I4s", stream.read(8))
+        image.info["exif"] = b"Exif\0\0" + stream.read(length)
+    stream.seek(place)
+    if image.mode == "L" and isinstance(image.info.get("transparency"), int):
+        image.info["transparency"] *= 255 // (2**bits - 1)
+
+
+def _png_chunks(stream: BinaryIO) -> dict[bytes, int]:
+    """The kinds of whole chunks in a PNG file and where the last of each starts."""
+    size = stream.seek(0, os.SEEK_END)
+    chunks, start = {}, 8
+    while start + 12 <= size and b"IEND" not in chunks:
+        stream.seek(start)
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        if start + 12 + length <= size:
+            chunks[kind] = start
+        start += 12 + length
+    return chunks
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation (1..8) that is not yet applied to the image; 1 where it is unreadable.
+
+    Pillow itself applies a TIFF's when it decodes, and its size knows of it from the start.
+    """
+    if image.format == "TIFF":
+        return 1
+    with suppress(Exception):
+        orientation = _load_exif(_raw_exif(image)).get(ORIENTATION, 1)
+        return orientation if orientation in TURNS else 1
+    return 1
+
+
+def _raw_exif(image: Image.Image) -> bytes:
+    """EXIF as in the file, after "Exif" and two zeros; empty where there is none."""
+    raw = image.info.get("exif", b"")
+    if raw and not raw.startswith(b"Exif\0\0"):
+        raw = b"Exif\0\0" + raw
+    return raw
+
+
+def _load_exif(raw: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(raw)
+    return exif
+
+
+def _upright_exif(image: Image.Image, name: str) -> bytes | None:
+    """EXIF with orientation 1: the file's own bytes where they already say so."""
+    try:
+        if image.format == "TIFF":
+            exif = _photo_exif(image.getexif())
+            return exif.tobytes() if len(exif) else None
+        raw = _raw_exif(image)
+        exif = _load_exif(raw)
+        if exif.get(ORIENTATION) in TURNS:
+            exif[ORIENTATION] = 1
+            return exif.tobytes()
+        return raw or None
+    except Exception as error:
+        logging.warning("%s: its EXIF is damaged (%s) and is left out", name, error)
+        return None
+
+
+def _photo_exif(exif: Image.Exif) -> Image.Exif:
+    """EXIF without the tags that say how a TIFF file is laid out."""
+    kept = Image.Exif()
+    kept.update({tag: value for tag, value in exif.items() if tag in PHOTO_TAGS})
+    for tag in PHOTO_DIRECTORIES:
+        directory = exif.get_ifd(tag)
+        if directory:
+            kept.get_ifd(tag).update(directory)
+            kept[tag] = directory
+    return kept
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    horizontal, vertical = (float(value) for value in image.info.get("dpi", (0, 0)))
+    if 1 <= horizontal < 65536 and 1 <= vertical < 65536:
+        return horizontal, vertical
+    return None
+
+
+def _pixels(image: Image.Image, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """uint8 [h, w, 3 or 1] and alpha, uint8 [h, w] or None."""
+    if image.mode == "CMYK":
+        image = _cmyk_to_srgb(image, name)
+    gray = image.mode in ("1", "L", "LA")
+    transparent = image.has_transparency_data
+    mode = ("LA" if transparent else "L") if gray else ("RGBA" if transparent else "RGB")
+    array = np.array(image if image.mode == mode else image.convert(mode))
+    array = array.reshape(image.height, image.width, -1)
+    alpha = array[..., -1].copy() if transparent else None
+    channels = 1 if gray or _gray_palette(image) else 3
+    return np.ascontiguousarray(array[..., :channels]), alpha
+
+
+def _gray_palette(image: Image.Image) -> bool:
+    if image.mode not in ("P", "PA"):
+        return False
+    entries = np.reshape(image.getpalette("RGB"), (-1, 3))
+    return bool((entries == entries[:, :1]).all())
+
+
+def _cmyk_to_srgb(image: Image.Image, name: str) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile:
+        with suppress(ImageCms.PyCMSError, OSError):
+            source = ImageCms.ImageCmsProfile(BytesIO(profile))
+            target = ImageCms.createProfile("sRGB")
+            return ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    logging.warning("%s: CMYK without a usable ICC profile; its colours are approximate", name)
+    return image.convert("RGB")
+
+
+def _on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """uint8 [h, w, c] under uint8 [h, w], rounded to nearest."""
+    weight = alpha[..., None].astype(np.uint16)
+    return ((pixels * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+def _image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _for_format(picture: Picture, form: str, path: Path) -> Image.Image:
+    if picture.alpha is None:
+        return _image(picture.pixels)
+    if form not in NO_ALPHA:
+        return _image(np.dstack([picture.pixels, picture.alpha]))
+    if (picture.alpha < 255).any():
+        logging.warning("%s: %s has no transparency; composited on white", path, form)
+    return _image(_on_white(picture.pixels, picture.alpha))
+
+
+def _metadata(picture: Picture, form: str, path: Path) -> dict:
+    options = {"dpi": picture.dpi, "exif": picture.exif, "icc_profile": picture.icc}
+    if picture.exif and form == "TIFF":
+        options["exif"] = _photo_exif(_load_exif(picture.exif))
+    space = b"GRAY" if picture.pixels.shape[2] == 1 and form != "WEBP" else b"RGB "
+    if picture.icc and picture.icc[16:20] != space:
+        logging.warning("%s: its ICC profile is for other channels and is left out", path)
+        options["icc_profile"] = None
+    return {key: value for key, value in options.items() if value}
+
+
+def _encode(image: Image.Image, form: str, **options) -> bytes:
+    stream = BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write under a temporary name beside the target, then rename: never half a file."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "xb") as stream:
+            stream.write(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"{path}: no space left to write it; free some or write elsewhere"
+            ) from error
+        raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

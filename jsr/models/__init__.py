@@ -1,0 +1,77 @@
+"""Networks by name, one family a file."""
+
+import dataclasses
+import importlib
+from typing import Any, Literal, get_args, get_origin
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jsr.errors import UserError
+
+MODELS = {
+    "srresnet": "jsr.models.srresnet:SRResNet",
+    "msrresnet": "jsr.models.srresnet:MSRResNet",
+    "srgan": "jsr.models.srgan:SRGANDiscriminator",
+    "conditional": "jsr.models.conditional:ConditionalDiscriminator",
+    "patchgan": "jsr.models.patchgan:PatchGAN",
+    "unet": "jsr.models.unet:UNetDiscriminator",
+}
+
+
+def make_model(name: str, /, **hparams: Any) -> nn.Module:
+    """The network `name` with its hyper-parameters; those left out keep their defaults.
+
+    Raises UserError for an unknown name, and for a hyper-parameter that the network does not have
+    or whose value it cannot take.
+    """
+    known = _fields(name)
+    for key, value in hparams.items():
+        if key not in known:
+            names = ", ".join(known)
+            raise UserError(f"model {name!r} has no hyper-parameter {key!r}; known: {names}")
+        expected = _expected(known[key], value)
+        if expected:
+            raise UserError(f"{key} of model {name!r} must be {expected}, not {value!r}")
+    return _model_class(name)(**hparams)
+
+
+def hyper_parameters(name: str) -> tuple[str, ...]:
+    """The hyper-parameters that the network `name` has. Raises UserError for an unknown name."""
+    return tuple(_fields(name))
+
+
+def _model_class(name: str) -> type[nn.Module]:
+    if name not in MODELS:
+        raise UserError(f"model {name!r} is unknown; known: {', '.join(sorted(MODELS))}")
+    module, _, cls = MODELS[name].partition(":")
+    return getattr(importlib.import_module(module), cls)
+
+
+def _fields(name: str) -> dict[str, dataclasses.Field]:
+    fields = dataclasses.fields(_model_class(name))
+    # Flax adds two fields of its own to every module.
+    return {f.name: f for f in fields if f.name not in ("parent", "name")}
+
+
+def _expected(field: dataclasses.Field, value: Any) -> str:
+    """What the field takes, in words, where `value` is not that; else nothing."""
+    if field.name == "dtype":
+        return "" if _is_float_type(value) else "a floating-point type such as 'bfloat16'"
+    if get_origin(field.type) is Literal:
+        choices = get_args(field.type)
+        good = any(type(value) is type(c) and value == c for c in choices)
+        return "" if good else "one of " + ", ".join(map(repr, choices))
+    if field.type is int:
+        good = type(value) is int and value >= 1
+        return "" if good else "a whole number of at least 1"
+    if field.type is bool:
+        return "" if type(value) is bool else "True or False"
+    return "" if isinstance(value, field.type) else "a name"
+
+
+def _is_float_type(value: Any) -> bool:
+    try:
+        return jnp.issubdtype(jnp.dtype(value), jnp.floating)
+    except TypeError:
+        return False

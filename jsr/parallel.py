@@ -1,0 +1,83 @@
+"""Devices and processes: the only file that knows of them.
+
+Parameters are replicated, batches are split over the axis `batch` of one flat mesh.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jsr.errors import UserError
+from jsr.steps import AXIS
+
+
+def make_mesh(devices: list | None = None) -> Mesh:
+    """A flat mesh over all devices of all processes (or those given)."""
+    return Mesh(np.array(devices if devices is not None else jax.devices()), (AXIS,))
+
+
+def check_batch(batch_size: int, accumulate: int, mesh: Mesh) -> None:
+    """Raise UserError unless the batch splits over the devices and their accumulated parts."""
+    parts = mesh.size * accumulate
+    if batch_size < parts or batch_size % parts:
+        raise UserError(
+            f"data.batch_size is {batch_size}, which {mesh.size} device(s) times accumulate"
+            f" {accumulate} do not divide: choose a multiple of {parts}"
+        )
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """The same values on every device, as global arrays that Orbax saves directly."""
+    return jax.device_put(tree, NamedSharding(mesh, P()))
+
+
+def shard_batches(batches: dict, mesh: Mesh) -> dict:
+    """Host arrays [k, b_local, ...] of this process to global arrays [k, b, ...]."""
+    sharding = NamedSharding(mesh, P(None, AXIS))
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batches)
+
+
+def compile_steps(run: Callable, mesh: Mesh) -> Callable:
+    """Compile a per-device `run(key, state, batches)` for the mesh; the old state is donated.
+
+    This is what `jax.pmap` compiles to (one named axis, per-device code), kept as global arrays.
+    `check_vma` stays off: with it on, `pmean` of a gradient returns the sum.
+    """
+    sharded = jax.shard_map(
+        run,
+        mesh=mesh,
+        in_specs=(P(), P(), P(None, AXIS)),
+        out_specs=(P(), P()),
+        check_vma=False,
+    )
+    return jax.jit(sharded, donate_argnums=1)
+
+
+def to_host(tree: Any) -> Any:
+    """NumPy copies of replicated values."""
+    return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), tree)
+
+
+def process_index() -> int:
+    """This process's number among `process_count()`."""
+    return jax.process_index()
+
+
+def process_count() -> int:
+    """How many processes train together."""
+    return jax.process_count()
+
+
+def setup(deterministic: bool) -> None:
+    """Settings that must stand before the first computation.
+
+    `deterministic` makes a GPU's steps repeatable bit for bit, at a cost in speed.
+    """
+    if deterministic:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()

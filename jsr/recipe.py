@@ -1,0 +1,223 @@
+"""A config turned into networks, losses, optimizers and steps, stage by stage."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsr import losses, parallel, perceptual, protocols, state, steps
+from jsr.errors import UserError
+from jsr.models import hyper_parameters, make_model
+from jsr.state import TrainState
+from jsr.weights import load_network
+
+STAGES = ("pixel", "gan")
+PENALTIES = ("none", "gradient_penalty", "r1")
+
+
+class Stage(NamedTuple):
+    """A stage and the global steps [start, stop) that it takes."""
+
+    name: str
+    start: int
+    stop: int
+
+
+class Recipe:
+    """What a config describes, built: `generator`, `discriminator`, `stages`, and the steps.
+
+    `notes` are lines that the run should say (a loss that is off, and why). Raises UserError for
+    every value of the config that cannot be built.
+    """
+
+    def __init__(self, config, mesh):
+        check_config(config)
+        parallel.check_batch(config.data.batch_size, config.accumulate, mesh)
+        self.config, self.mesh, self.notes = config, mesh, []
+        self.stages = list_stages(config)
+        self.generator = self._network(config.generator, scale=config.scale)
+        self.discriminator = self._network(config.discriminator)
+        self.predict = jax.jit(steps.make_predict(self.generator))
+        self.judge = jax.jit(lambda variables, hr, lr: self.discriminator.apply(variables, hr, lr))
+        self._key = jax.random.key(config.seed)
+        self._perceptual = self._perceptual_loss()
+        self._optimizers = {name: self._stage_optimizers(name) for name in config.stages}
+
+    def start(self) -> TrainState:
+        """The state at step 0, on the mesh; from config.init's weights where it names some."""
+        optimizer = self._optimizers[self.stages[0].name]["gen"]
+        lr = jnp.zeros((1, self.config.data.patch, self.config.data.patch, 3))
+        gen = state.init_net(self._stream(0), self.generator, optimizer, lr)
+        if self.config.init:
+            gen = self._warm(gen, optimizer)
+        return parallel.replicate(state.start_training(gen), self.mesh)
+
+    def begin(self, stage: Stage, train_state: TrainState) -> TrainState:
+        """The state with which `stage` starts, from the one before it."""
+        if stage.name == "pixel":
+            return train_state
+        optimizers = self._optimizers["gan"]
+        patch, scale = self.config.data.patch, self.config.scale
+        lr = jnp.zeros((1, patch, patch, 3))
+        hr = jnp.zeros((1, patch * scale, patch * scale, 3))
+        key = self._stream(1)
+        disc = state.init_net(key, self.discriminator, optimizers["disc"], hr, lr)
+        return parallel.replicate(state.start_gan(train_state, disc, optimizers["gen"]), self.mesh)
+
+    def template(self, stage_name: str) -> TrainState:
+        """A state of the shapes, types and shardings that `stage_name` has."""
+        train_state = self.start()
+        if stage_name == "gan":
+            stage = next(s for s in self.stages if s.name == "gan")
+            train_state = self.begin(stage, train_state)
+        return train_state
+
+    def compile(self, stage: Stage) -> Callable:
+        """`run(state, batches)` for a stage: `steps_per_dispatch` steps a call."""
+        make = self._pixel_step if stage.name == "pixel" else self._gan_step
+        run = parallel.compile_steps(steps.repeat(make()), self.mesh)
+        return functools.partial(run, self._stream(2))
+
+    def facts(self) -> dict:
+        """The description that goes into the weights file."""
+        config = self.config
+        return {
+            "model": config.generator.name,
+            "hparams": {**config.generator.hparams.to_dict(), "scale": config.scale},
+            "scale": config.scale,
+            "channels": "rgb",
+            "protocol": config.protocol,
+            "licence": config.licence,
+            "data": config.data.name,
+        }
+
+    def _stream(self, number: int) -> jax.Array:
+        return jax.random.fold_in(self._key, number)
+
+    def _network(self, config, **fixed):
+        hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}
+        if "axis_name" in hyper_parameters(config.name):
+            # BatchNorm takes its statistics over the global batch.
+            hparams["axis_name"] = steps.AXIS
+        return make_model(config.name, **hparams)
+
+    def _warm(self, gen: state.Net, optimizer) -> state.Net:
+        variables = load_network(self.config.init).variables
+        for name, ours in (("params", gen.params), ("batch_stats", gen.stats)):
+            theirs = variables[name]
+            if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
+                raise UserError(
+                    f"config.init {self.config.init} holds another network than"
+                    f" {self.config.generator.name} with this config's hyper-parameters"
+                )
+        params = jax.tree.map(jnp.asarray, variables["params"])
+        stats = jax.tree.map(jnp.asarray, variables["batch_stats"])
+        return state.Net(params, stats, optimizer.init(params))
+
+    def _perceptual_loss(self) -> Callable | None:
+        config = self.config.perceptual
+        wanted = [self.config[name].perceptual_weight for name in self.config.stages]
+        if not any(wanted):
+            return None
+        params = perceptual.load_features(config.network, config.path or None)
+        if params is None:
+            self.notes.append(
+                f"the perceptual loss is off: no weights of {config.network} here; get them once"
+                f" with: python -m jsr.weights fetch {config.network}"
+            )
+            return None
+        layers = config.layers.to_dict()
+        features = functools.partial(perceptual.make_features(config.network, layers), params)
+        return functools.partial(
+            perceptual.perceptual_loss,
+            features,
+            layers=layers,
+            distance=config.distance,
+            scale=1.0 / config.divisor,
+        )
+
+    def _stage_optimizers(self, name: str) -> dict:
+        config = self.config[name]
+        optimizers = {"gen": state.make_optimizer(config.optimizer, config.steps)}
+        if name == "gan":
+            optimizers["disc"] = state.make_optimizer(config.disc_optimizer, config.steps)
+        return optimizers
+
+    def _content(self, config) -> dict:
+        return {
+            "pixel_loss": losses.PIXEL[config.pixel_loss],
+            "pixel_weight": config.pixel_weight,
+            "perceptual": self._perceptual if config.perceptual_weight else None,
+            "perceptual_weight": config.perceptual_weight,
+            "ema_decay": self.config.ema,
+            "accumulate": self.config.accumulate,
+        }
+
+    def _pixel_step(self) -> Callable:
+        return steps.make_pixel_step(
+            self.generator, self._optimizers["pixel"]["gen"], **self._content(self.config.pixel)
+        )
+
+    def _gan_step(self) -> Callable:
+        config, optimizers = self.config.gan, self._optimizers["gan"]
+        return steps.make_gan_step(
+            self.generator,
+            self.discriminator,
+            optimizers["gen"],
+            optimizers["disc"],
+            adversarial=losses.ADVERSARIAL[config.adversarial],
+            adversarial_weight=config.adversarial_weight,
+            penalty=config.penalty,
+            penalty_weight=config.penalty_weight,
+            **self._content(config),
+        )
+
+
+def list_stages(config) -> list[Stage]:
+    """The stages of a config, one after the other."""
+    stages, start = [], 0
+    for name in config.stages:
+        stages.append(Stage(name, start, start + config[name].steps))
+        start = stages[-1].stop
+    return stages
+
+
+def check_config(config) -> None:
+    """Raise UserError for values that would fail, or do something else than they say, later."""
+    if not config.stages or list(config.stages) != [s for s in STAGES if s in config.stages]:
+        raise UserError(f"stages is {tuple(config.stages)}: expected some of {STAGES}, in order")
+    for key in ("dtype",):
+        _choice(config, key, ("float32", "bfloat16"))
+    _choice(config, "protocol", tuple(protocols.PROTOCOLS))
+    for name in config.stages:
+        _choice(config, f"{name}.pixel_loss", tuple(losses.PIXEL))
+    if "gan" in config.stages:
+        _choice(config, "gan.adversarial", tuple(losses.ADVERSARIAL))
+        _choice(config, "gan.penalty", PENALTIES)
+    positive = ["scale", "data.patch", "data.batch_size", "accumulate", "steps_per_dispatch"]
+    positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped"]
+    positive += [f"{name}.steps" for name in config.stages]
+    for key in positive:
+        if _value(config, key) < 1:
+            raise UserError(f"{key} is {_value(config, key)}: expected at least 1")
+    periods = ["log_every", "eval_every", "save_every"] + [f"{n}.steps" for n in config.stages]
+    for key in periods:
+        if _value(config, key) % config.steps_per_dispatch:
+            raise UserError(
+                f"{key} is {_value(config, key)}: expected a multiple of steps_per_dispatch,"
+                f" {config.steps_per_dispatch}"
+            )
+
+
+def _value(config, dotted: str):
+    for part in dotted.split("."):
+        config = config[part]
+    return config
+
+
+def _choice(config, key: str, known: tuple) -> None:
+    if _value(config, key) not in known:
+        raise UserError(f"{key} is {_value(config, key)!r}: expected one of {', '.join(known)}")

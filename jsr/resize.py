@@ -1,0 +1,171 @@
+"""MATLAB's `imresize`, bit for bit, on the host; and the same operator as matrices on the device.
+
+Two families of benchmark LR images exist, which differ at the borders alone: `symmetric` mirrors
+the picture (today's MATLAB), `replicate` repeats its edge (older ones).
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+def _box(x: np.ndarray) -> np.ndarray:
+    return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(1.0 - np.abs(x), 0.0)
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    """Keys 1981, a = -0.5."""
+    x = np.abs(x)
+    near = 1.5 * x**3 - 2.5 * x**2 + 1.0
+    far = -0.5 * x**3 + 2.5 * x**2 - 4.0 * x + 2.0
+    return near * (x <= 1) + far * ((x > 1) & (x <= 2))
+
+
+def _lanczos(lobes: int) -> Callable:
+    def kernel(x):
+        return np.sinc(x) * np.sinc(x / lobes) * (np.abs(x) < lobes)
+
+    return kernel
+
+
+# Kernel and its support, in pixels of the coarser picture.
+METHODS: dict[str, tuple[Callable, float]] = {
+    "nearest": (_box, 1.0),
+    "box": (_box, 1.0),
+    "bilinear": (_triangle, 2.0),
+    "bicubic": (_cubic, 4.0),
+    "lanczos2": (_lanczos(2), 4.0),
+    "lanczos3": (_lanczos(3), 6.0),
+}
+EDGES = ("symmetric", "replicate")
+
+
+def imresize(
+    image: np.ndarray,
+    scale: float | None = None,
+    shape: tuple[int, int] | None = None,
+    method: str = "bicubic",
+    edges: str = "symmetric",
+    antialias: bool = True,
+    rounded: bool = True,
+) -> np.ndarray:
+    """Resize a picture [h, w] or [h, w, c] by `scale`, or to `shape` (height, width).
+
+    Integer pictures (uint8, uint16) come back in their type, rounded half up and clipped after
+    each of the two passes as MATLAB does, or with `rounded=False` only at the end; floats come
+    back as float64, unrounded. The output of a scale has ceil(size * scale) pixels. `antialias`
+    stretches the kernel when shrinking (never for `nearest`). The smaller scale goes first, the
+    height on ties. Raises ValueError for bad arguments.
+    """
+    _check(image, scale, shape, method, edges)
+    sizes = image.shape[:2]
+    if shape is None:
+        shape = tuple(math.ceil(size * scale) for size in sizes)
+        scales = (float(scale), float(scale))
+    else:
+        scales = tuple(out / size for out, size in zip(shape, sizes, strict=True))
+    top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else None
+    result = image
+    for axis in sorted((0, 1), key=lambda axis: scales[axis]):
+        taps = _taps(sizes[axis], shape[axis], scales[axis], method, edges, antialias)
+        result = _apply(result, *taps, axis)
+        if top is not None and rounded:
+            result = _round(result, top, image.dtype)
+    return result if top is None or rounded else _round(result, top, image.dtype)
+
+
+def downscale(hr: np.ndarray, scale: int, edges: str = "symmetric") -> np.ndarray:
+    """The benchmark LR of an HR picture: uint8 [h, w, c] to [h // scale, w // scale, c].
+
+    HR is cropped to a multiple of the scale first.
+    """
+    return imresize(crop_to_multiple(hr, scale), scale=1.0 / scale, edges=edges)
+
+
+def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
+    """The top-left part [h', w', ...] whose sides are multiples of `scale`."""
+    height, width = (size - size % scale for size in image.shape[:2])
+    return image[:height, :width]
+
+
+def resize_matrix(
+    size_in: int,
+    size_out: int,
+    scale: float,
+    method: str = "bicubic",
+    edges: str = "symmetric",
+    antialias: bool = True,
+) -> np.ndarray:
+    """One pass as a matrix: float64 [size_out, size_in], rows summing to one."""
+    indices, weights = _taps(size_in, size_out, scale, method, edges, antialias)
+    matrix = np.zeros((size_out, size_in))
+    np.add.at(matrix, (np.arange(size_out)[:, None], indices), weights)
+    return matrix
+
+
+def resize_on_device(image: jax.Array, matrix_h: jax.Array, matrix_w: jax.Array) -> jax.Array:
+    """[..., h, w, c] to [..., h', w', c] by the matrices [h', h] and [w', w], without rounding."""
+    high = lax.Precision.HIGHEST
+    image = jnp.einsum("Hh,...hwc->...Hwc", matrix_h, image, precision=high)
+    return jnp.einsum("Ww,...hwc->...hWc", matrix_w, image, precision=high)
+
+
+def _check(image, scale, shape, method, edges) -> None:
+    if image.ndim not in (2, 3) or image.dtype.kind not in "uf":
+        raise ValueError(
+            f"image must be an unsigned or float [h, w] or [h, w, c], not {image.dtype}"
+            f" {list(image.shape)}"
+        )
+    if (scale is None) == (shape is None):
+        raise ValueError("give either scale or shape")
+    if (scale is not None and scale <= 0) or (shape is not None and min(shape) < 1):
+        raise ValueError(f"the size must be positive: scale {scale}, shape {shape}")
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown; known: {', '.join(METHODS)}")
+    if edges not in EDGES:
+        raise ValueError(f"edges {edges!r} is unknown; known: {', '.join(EDGES)}")
+
+
+def _taps(size_in, size_out, scale, method, edges, antialias) -> tuple[np.ndarray, np.ndarray]:
+    """For each output pixel the input pixels that it reads and their weights, both [out, taps]."""
+    kernel, support = METHODS[method]
+    stretch = min(scale, 1.0) if antialias and method != "nearest" else 1.0
+    width = support / stretch
+    # Centres of the output pixels in input coordinates, counted from 1 as MATLAB does.
+    centers = np.arange(1, size_out + 1) / scale + 0.5 * (1.0 - 1.0 / scale)
+    count = math.ceil(width) + 2
+    indices = np.floor(centers - width / 2.0)[:, None] + np.arange(count)
+    weights = stretch * kernel(stretch * (centers[:, None] - indices))
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    indices = _inside(indices.astype(np.int64) - 1, size_in, edges)
+    used = np.any(weights != 0.0, axis=0)
+    return indices[:, used], weights[:, used]
+
+
+def _inside(indices: np.ndarray, size: int, edges: str) -> np.ndarray:
+    if edges == "replicate":
+        return np.clip(indices, 0, size - 1)
+    mirrored = np.mod(indices, 2 * size)
+    return np.where(mirrored < size, mirrored, 2 * size - 1 - mirrored)
+
+
+def _apply(image: np.ndarray, indices: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
+    """Weighted sum over the taps, in their order, so that a crop's result is the whole's."""
+    image = np.moveaxis(image, axis, 0)
+    total = np.zeros((len(indices), *image.shape[1:]))
+    broadcast = (-1,) + (1,) * (image.ndim - 1)
+    for tap in range(indices.shape[1]):
+        total += weights[:, tap].reshape(broadcast) * image[indices[:, tap]]
+    return np.moveaxis(total, 0, axis)
+
+
+def _round(image: np.ndarray, top: int, dtype) -> np.ndarray:
+    return np.clip(np.floor(image + 0.5), 0, top).astype(dtype)

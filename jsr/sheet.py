@@ -1,0 +1,75 @@
+"""The comparison sheet: one photo by every method, whole and zoomed, with its figures."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jsr import images, resize
+
+PANEL = 256
+CAPTION = 40
+
+
+def busiest_crop(hr: np.ndarray, side: int) -> tuple[int, int]:
+    """Top and left of the `side` x `side` window of `hr` [h, w, 3] with the strongest gradients.
+
+    Windows are tried at steps of a quarter of the side, away from the borders.
+    """
+    gray = hr.astype(np.float64).mean(-1)
+    energy = np.abs(np.diff(gray, axis=0))[:, :-1] + np.abs(np.diff(gray, axis=1))[:-1]
+    tops = range(side // 4, max(hr.shape[0] - side - side // 4, side // 4 + 1), side // 4)
+    lefts = range(side // 4, max(hr.shape[1] - side - side // 4, side // 4 + 1), side // 4)
+    spots = [(energy[t : t + side, x : x + side].sum(), t, x) for t in tops for x in lefts]
+    _, top, left = max(spots, key=lambda spot: spot[0])
+    return top, left
+
+
+def make_sheet(rows: list[tuple[str, np.ndarray, list[tuple[str, np.ndarray, str]]]]) -> np.ndarray:
+    """A sheet from rows of (photo's name, hr, panels); a panel is (title, picture, figures).
+
+    Pictures are uint8 [h, w, 3], all at HR's size. Returns uint8 [H, W, 3]: for each photo HR with
+    the zoomed window marked, then the window in every panel, enlarged by whole pixels.
+    """
+    strips = [_strip(name, hr, panels) for name, hr, panels in rows]
+    width = max(strip.width for strip in strips)
+    sheet = Image.new("RGB", (width, sum(strip.height for strip in strips)), "white")
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    return np.asarray(sheet)
+
+
+def write_sheet(path: Path, sheet: np.ndarray) -> None:
+    """Write the sheet as a picture."""
+    images.write_picture(path, images.Picture(sheet, None, None, None, None))
+
+
+def _strip(name, hr, panels) -> Image.Image:
+    side = min(PANEL // 4, hr.shape[0] // 2, hr.shape[1] // 2)
+    top, left = busiest_crop(hr, side)
+    whole = Image.fromarray(hr)
+    ImageDraw.Draw(whole).rectangle(
+        (left - 1, top - 1, left + side, top + side),
+        outline="red",
+        width=max(hr.shape[1] // 200, 2),
+    )
+    whole.thumbnail((2 * PANEL, PANEL))
+    strip = Image.new("RGB", (2 * PANEL + 8 + len(panels) * (PANEL + 8), PANEL + CAPTION), "white")
+    strip.paste(whole, ((2 * PANEL - whole.width) // 2, 0))
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(size=14)
+    draw.text((8, PANEL + 4), f"{name}  {hr.shape[1]}x{hr.shape[0]}", fill="black", font=font)
+    for number, (title, picture, figures) in enumerate(panels):
+        x = 2 * PANEL + 8 + number * (PANEL + 8)
+        crop = Image.fromarray(picture[top : top + side, left : left + side])
+        strip.paste(crop.resize((PANEL, PANEL), Image.Resampling.NEAREST), (x, 0))
+        draw.text((x, PANEL + 2), title, fill="black", font=font)
+        draw.text((x, PANEL + 20), figures, fill="black", font=font)
+    return strip
+
+
+def as_hr_size(lr: np.ndarray, scale: int) -> np.ndarray:
+    """LR [h, w, 3] shown at HR's size, every pixel as a block."""
+    return resize.imresize(lr, scale=scale, method="nearest")

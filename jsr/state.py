@@ -1,0 +1,124 @@
+"""What a training run carries from step to step, and the optimizers that change it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+
+from jsr.errors import UserError
+
+OPTIMIZERS = {
+    "adam": lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
+    "adamw": lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
+    "lion": lambda c: optax.scale_by_lion(b1=c.b1, b2=c.b2),
+    "rmsprop": lambda c: optax.scale_by_rms(decay=c.b2),
+    "sgd": lambda c: optax.trace(decay=c.b1),
+}
+
+
+@struct.dataclass
+class Net:
+    """One network in training: its parameters, its running statistics, its optimizer's state."""
+
+    params: Any
+    stats: Any
+    opt_state: Any
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that a step changes; modules and optimizers are closed over, not stored.
+
+    `step` is global over the stages. `disc` is None in the pixel stage. `ema` is the moving
+    average of the generator's variables ({"params", "batch_stats"}). `skipped` counts non-finite
+    steps, `skipped_in_row` those since the last good one. `lr_scale` multiplies every update;
+    `rollbacks` counts the returns from a collapse.
+    """
+
+    step: jax.Array
+    gen: Net
+    disc: Net | None
+    ema: Any
+    skipped: jax.Array
+    skipped_in_row: jax.Array
+    lr_scale: jax.Array
+    rollbacks: jax.Array
+
+
+def make_schedule(config, steps: int) -> optax.Schedule:
+    """Learning rate by step of the stage, from an optimizer's config.
+
+    Raises UserError for an unknown schedule or a warm-up as long as the stage.
+    """
+    if config.warmup >= max(steps, 1) and config.warmup > 0:
+        config_says = f"warmup is {config.warmup}, but the stage has {steps} steps"
+        raise UserError(f"{config_says}: choose a warm-up shorter than the stage")
+    if config.schedule == "constant":
+        main = optax.constant_schedule(config.lr)
+    elif config.schedule == "step":
+        drops = {int(m) - config.warmup: config.gamma for m in config.milestones}
+        main = optax.piecewise_constant_schedule(config.lr, drops)
+    elif config.schedule == "cosine":
+        main = optax.cosine_decay_schedule(config.lr, steps - config.warmup, config.final)
+    else:
+        raise UserError(f"schedule {config.schedule!r} is unknown; known: constant, step, cosine")
+    if not config.warmup:
+        return main
+    rise = optax.linear_schedule(0.0, config.lr, config.warmup)
+    return optax.join_schedules([rise, main], [config.warmup])
+
+
+def make_optimizer(config, steps: int) -> optax.GradientTransformation:
+    """An optimizer from its config, for a stage of `steps` steps.
+
+    Gradients are clipped by their global norm before anything else. Raises UserError for an
+    unknown name.
+    """
+    if config.name not in OPTIMIZERS:
+        known = ", ".join(sorted(OPTIMIZERS))
+        raise UserError(f"optimizer {config.name!r} is unknown; known: {known}")
+    parts = [optax.clip_by_global_norm(config.clip)] if config.clip > 0 else []
+    parts.append(OPTIMIZERS[config.name](config))
+    if config.weight_decay > 0:
+        parts.append(optax.add_decayed_weights(config.weight_decay))
+    parts.append(optax.scale_by_learning_rate(make_schedule(config, steps)))
+    return optax.chain(*parts)
+
+
+def init_net(key: jax.Array, module: nn.Module, optimizer, *inputs: jax.Array) -> Net:
+    """Initialise a network and its optimizer; `inputs` are the arrays that the module takes."""
+    variables = jax.jit(module.init)(key, *inputs)
+    params = variables["params"]
+    return Net(params, variables.get("batch_stats", {}), optimizer.init(params))
+
+
+def copy_tree(tree: Any) -> Any:
+    """Fresh buffers with the same values: donating an alias fails."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def start_training(gen: Net) -> TrainState:
+    """The state before the first step of the pixel stage."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        gen=gen,
+        disc=None,
+        ema=copy_tree({"params": gen.params, "batch_stats": gen.stats}),
+        skipped=jnp.zeros((), jnp.int32),
+        skipped_in_row=jnp.zeros((), jnp.int32),
+        lr_scale=jnp.ones((), jnp.float32),
+        rollbacks=jnp.zeros((), jnp.int32),
+    )
+
+
+def start_gan(state: TrainState, disc: Net, optimizer) -> TrainState:
+    """The state before the first step of the adversarial stage.
+
+    The generator goes on from the moving average, with a fresh optimizer.
+    """
+    ema = copy_tree(state.ema)
+    gen = Net(ema["params"], ema["batch_stats"], optimizer.init(ema["params"]))
+    return state.replace(gen=gen, disc=disc)

@@ -1,0 +1,223 @@
+"""Training steps: pure functions of one device's batch, with a named axis over the devices.
+
+A step is `step(key, state, batch) -> (state, metrics)`. `batch` is {"lr": [b, h, w, 3],
+"hr": [b, h*s, w*s, 3]} in [0, 1], the part of one device; `key` is the same on all devices.
+Metrics are float32 scalars, equal on all devices.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import lax
+
+from jsr import losses
+from jsr.state import Net, TrainState
+
+AXIS = "batch"
+
+
+def make_pixel_step(
+    generator: nn.Module,
+    optimizer: optax.GradientTransformation,
+    pixel_loss: Callable,
+    pixel_weight: float,
+    perceptual: Callable | None,
+    perceptual_weight: float,
+    ema_decay: float,
+    accumulate: int,
+) -> Callable:
+    """A step of the pixel stage: the generator alone, on pixel and perceptual losses.
+
+    `pixel_loss` and `perceptual` take (sr, hr) and return a scalar; `perceptual` may be None.
+    """
+
+    def generator_loss(params, stats, batch):
+        sr, stats = apply_train(generator, params, stats, batch["lr"])
+        loss, parts = content_loss(sr, batch["hr"])
+        return loss, (stats, parts)
+
+    def content_loss(sr, hr):
+        parts = {"pixel": pixel_loss(sr, hr)}
+        loss = pixel_weight * parts["pixel"]
+        if perceptual is not None:
+            parts["perceptual"] = perceptual(sr, hr)
+            loss = loss + perceptual_weight * parts["perceptual"]
+        return loss, {"loss": loss, **parts}
+
+    def gradients(nets, stats, batch, _key):
+        grad = jax.value_and_grad(generator_loss, has_aux=True)
+        (_, (gen_stats, parts)), grads = grad(nets["gen"], stats["gen"], batch)
+        return {"gen": grads}, {"gen": gen_stats}, parts
+
+    return _make_step(gradients, {"gen": optimizer}, ema_decay, accumulate)
+
+
+def make_gan_step(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    optimizer: optax.GradientTransformation,
+    disc_optimizer: optax.GradientTransformation,
+    pixel_loss: Callable,
+    pixel_weight: float,
+    perceptual: Callable | None,
+    perceptual_weight: float,
+    adversarial: losses.Adversarial,
+    adversarial_weight: float,
+    penalty: str,
+    penalty_weight: float,
+    ema_decay: float,
+    accumulate: int,
+) -> Callable:
+    """A step of the adversarial stage: G and D updated *simultaneously*, from the same old state.
+
+    D sees real pairs (lr, hr) and fake pairs (lr, G(lr)), each as a batch of its own (so that
+    BatchNorm never mixes them). Ledig et al. 2017, eq. 2-6, with the losses of `losses`.
+    """
+
+    def judge(params, stats, hr, lr):
+        return apply_train(discriminator, params, stats, hr, lr)
+
+    def generator_loss(gen_params, disc_params, stats, batch):
+        sr, gen_stats = apply_train(generator, gen_params, stats["gen"], batch["lr"])
+        logits_fake, _ = judge(disc_params, stats["disc"], sr, batch["lr"])
+        logits_real, _ = judge(disc_params, stats["disc"], batch["hr"], batch["lr"])
+        parts = {
+            "pixel": pixel_loss(sr, batch["hr"]),
+            "adversarial": adversarial.generator(logits_real, logits_fake, AXIS),
+        }
+        loss = pixel_weight * parts["pixel"] + adversarial_weight * parts["adversarial"]
+        if perceptual is not None:
+            parts["perceptual"] = perceptual(sr, batch["hr"])
+            loss = loss + perceptual_weight * parts["perceptual"]
+        return loss, (gen_stats, sr, {"loss": loss, **parts})
+
+    def discriminator_loss(disc_params, stats, sr, batch, key):
+        lr, hr = batch["lr"], batch["hr"]
+        logits_real, stats_real = judge(disc_params, stats["disc"], hr, lr)
+        logits_fake, disc_stats = judge(disc_params, stats_real, sr, lr)
+        loss = adversarial.discriminator(logits_real, logits_fake, AXIS)
+        parts = {"d_loss": loss, "d_accuracy": losses.accuracy(logits_real, logits_fake)}
+        if penalty != "none":
+
+            def critic(images):
+                return judge(disc_params, stats["disc"], images, lr)[0]
+
+            if penalty == "r1":
+                parts["penalty"] = losses.r1_penalty(critic, hr)
+            else:
+                parts["penalty"] = losses.gradient_penalty(critic, hr, sr, key)
+            loss = loss + penalty_weight * parts["penalty"]
+        return loss, (disc_stats, parts)
+
+    def gradients(nets, stats, batch, key):
+        gen_grad = jax.value_and_grad(generator_loss, has_aux=True)
+        (_, (gen_stats, sr, parts)), gen_grads = gen_grad(nets["gen"], nets["disc"], stats, batch)
+        disc_grad = jax.value_and_grad(discriminator_loss, has_aux=True)
+        sr = lax.stop_gradient(sr)
+        (_, (disc_stats, disc_parts)), disc_grads = disc_grad(nets["disc"], stats, sr, batch, key)
+        grads = {"gen": gen_grads, "disc": disc_grads}
+        return grads, {"gen": gen_stats, "disc": disc_stats}, {**parts, **disc_parts}
+
+    optimizers = {"gen": optimizer, "disc": disc_optimizer}
+    return _make_step(gradients, optimizers, ema_decay, accumulate)
+
+
+def repeat(step: Callable) -> Callable:
+    """`run(key, state, batches)`: one step for each of `batches`' leading axis, in order.
+
+    The metrics are means over the steps, with the last state's `skipped_in_row` among them.
+    """
+
+    def run(key, state, batches):
+        state, metrics = lax.scan(lambda state, batch: step(key, state, batch), state, batches)
+        metrics = jax.tree.map(lambda m: m.mean(0), metrics)
+        return state, {**metrics, "skipped_in_row": state.skipped_in_row}
+
+    return run
+
+
+def make_predict(generator: nn.Module) -> Callable:
+    """`predict(variables, lr) -> sr`: lr [b, h, w, c] in [0, 1] to [b, h*s, w*s, c], clipped."""
+
+    def predict(variables, lr):
+        return jnp.clip(generator.apply(variables, lr), 0.0, 1.0)
+
+    return predict
+
+
+def apply_train(module: nn.Module, params, stats, *inputs) -> tuple[jax.Array, Any]:
+    """A forward pass that also returns the new running statistics."""
+    variables = {"params": params, "batch_stats": stats}
+    out, new = module.apply(variables, *inputs, train=True, mutable=["batch_stats"])
+    return out, new.get("batch_stats", stats)
+
+
+def _make_step(gradients: Callable, optimizers: dict, ema_decay: float, accumulate: int):
+    """A step from `gradients(params, stats, batch, key) -> (grads, stats, metrics)` by net name."""
+
+    def step(key: jax.Array, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
+        key = jax.random.fold_in(key, state.step)
+        key = jax.random.fold_in(key, lax.axis_index(AXIS))
+        nets = {name: getattr(state, name) for name in optimizers}
+        params = {name: net.params for name, net in nets.items()}
+        stats = {name: net.stats for name, net in nets.items()}
+        grads, stats, metrics = _accumulate(gradients, params, stats, batch, key, accumulate)
+        grads, stats, metrics = lax.pmean((grads, stats, metrics), AXIS)
+        updated = {
+            name: _update(net, optimizers[name], grads[name], stats[name], state.lr_scale)
+            for name, net in nets.items()
+        }
+        ema = _moving_average(state.ema, updated["gen"], ema_decay)
+        finite = _all_finite((grads, metrics))
+        # A step that is not finite leaves everything as it was, but for the counters.
+        kept = {name: _where(finite, updated[name], nets[name]) for name in nets}
+        skipped = jnp.where(finite, 0, 1).astype(jnp.int32)
+        state = state.replace(
+            step=state.step + 1,
+            ema=_where(finite, ema, state.ema),
+            skipped=state.skipped + skipped,
+            skipped_in_row=(state.skipped_in_row + skipped) * skipped,
+            **kept,
+        )
+        return state, metrics
+
+    return step
+
+
+def _accumulate(gradients, params, stats, batch, key, parts: int):
+    """Average of the gradients over `parts` equal parts of the batch, one after the other."""
+    if parts == 1:
+        return gradients(params, stats, batch, key)
+    split = jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
+    keys = jax.random.split(key, parts)
+
+    def one(stats, part):
+        grads, stats, metrics = gradients(params, stats, part[0], part[1])
+        return stats, (grads, metrics)
+
+    stats, stacked = lax.scan(one, stats, (split, keys))
+    grads, metrics = jax.tree.map(lambda x: x.mean(0), stacked)
+    return grads, stats, metrics
+
+
+def _update(net: Net, optimizer, grads, stats, lr_scale) -> Net:
+    updates, opt_state = optimizer.update(grads, net.opt_state, net.params)
+    updates = jax.tree.map(lambda u: u * lr_scale, updates)
+    return Net(optax.apply_updates(net.params, updates), stats, opt_state)
+
+
+def _moving_average(ema, gen: Net, decay: float):
+    new = {"params": gen.params, "batch_stats": gen.stats}
+    return jax.tree.map(lambda old, now: decay * old + (1.0 - decay) * now, ema, new)
+
+
+def _all_finite(tree) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
+
+
+def _where(condition, new, old):
+    return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)

@@ -1,0 +1,240 @@
+"""The training loop: evaluate, save, take a batch, step, log."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from clu import parameter_overview
+
+from jsr import parallel, perceptual, pipeline
+from jsr.checkpoint import Checkpoints, check_same_config
+from jsr.datasets import open_photos
+from jsr.errors import PartlyDone, UserError
+from jsr.profile import Profile
+from jsr.progress import Progress
+from jsr.recipe import Recipe, Stage
+from jsr.report import report
+from jsr.signals import StopSignal
+from jsr.state import TrainState
+from jsr.validation import Validation
+from jsr.weights import save_network
+from jsr.writer import Writer
+
+
+def train(config, workdir: Path, profile: bool = False) -> str | None:
+    """Train as `config` says in `workdir`, resuming what is there.
+
+    Returns the table of the test split as text, or None when a signal stopped the run before its
+    end (rerunning the same call goes on). Raises UserError for what the user can mend, PartlyDone
+    when training cannot go on (collapsed twice, or not finite).
+    """
+    run = Run(config, Path(workdir), profile)
+    try:
+        with StopSignal() as stop:
+            while run.stage is not None and not stop.requested:
+                run.run_stage(stop)
+            run.checkpoints.close()
+        if run.stage is not None:
+            run.writer.line(f"stopped at step {run.step}: rerun the same command to go on")
+            return None
+        table = report(run.workdir, config, run.test)
+        run.writer.line(f"wrote table.md, table.csv, table.json and sheet.png to {run.workdir}")
+        return table
+    finally:
+        run.writer.close()
+
+
+class Run:
+    """One training run: its parts, and where it stands (`step`, `state`, `progress`)."""
+
+    def __init__(self, config, workdir: Path, profile: bool):
+        self.config, self.workdir = config, workdir
+        self.recipe = Recipe(config, parallel.make_mesh())
+        photos = {s: self._photos(s) for s in ("train", "valid", "test")}
+        data = config.data
+        self.test = photos["test"]
+        self.pairs = pipeline.Pairs(photos["train"], config.scale, int(data.cache_gb * 1e9))
+        self.pairs.require(data.patch)
+        _make_folder(workdir)
+        self.checkpoints = Checkpoints(workdir, config.keep)
+        self.facts = {"config": config.to_dict(), "photos": _fingerprint(photos)}
+        self.state, self.progress = self._open()
+        total = self.recipe.stages[-1].stop
+        self.writer = Writer(workdir, self.step, total)
+        lpips = perceptual.make_lpips("alexnet") if "gan" in config.stages else None
+        self.validation = Validation(self.recipe, self.pairs, photos["valid"], lpips)
+        self.profile = Profile(workdir, profile, config.steps_per_dispatch)
+        self._introduce()
+
+    @property
+    def stage(self) -> Stage | None:
+        """The stage that the run is in, None once all is done."""
+        for stage in self.recipe.stages:
+            inside = self.progress.stage == stage.name
+            if self.step < stage.stop or (inside and self.progress.evaluated < stage.stop):
+                return stage
+        return None
+
+    def run_stage(self, stop: StopSignal) -> None:
+        """Go on with the present stage until its end, a stop, or a return from a collapse."""
+        stage, config = self.stage, self.config
+        if self.progress.stage != stage.name:
+            self.state = self.recipe.begin(stage, self.state)
+            self.progress.begin(stage.name)
+        run, previous = self.recipe.compile(stage), None
+        feed = self._feed(stage)
+        while True:
+            if self._due(config.eval_every, stage) and self.progress.evaluated != self.step:
+                if self._evaluate() == "collapsed":
+                    return self._roll_back()
+                self._save()
+            elif self._due(config.save_every, stage) or stop.requested:
+                self._save()
+            if self.step == stage.stop or stop.requested:
+                break
+            batches = next(feed)
+            with self.profile.step(self.step):
+                self.state, metrics = run(
+                    self.state, parallel.shard_batches(batches, self.recipe.mesh)
+                )
+            self.step += config.steps_per_dispatch
+            self._log(stage, previous)
+            previous = (self.step, metrics)
+        self._log(stage, previous)
+
+    def _photos(self, split: str):
+        return open_photos(self.config.data.name, split, self.config.data.dir or None)
+
+    def _open(self) -> tuple[TrainState, Progress]:
+        """The newest checkpoint's state, or a fresh one."""
+        newest = self.checkpoints.latest()
+        if newest is None:
+            self.step = 0
+            return self.recipe.start(), Progress()
+        return self._restore(newest)
+
+    def _restore(self, step: int) -> tuple[TrainState, Progress]:
+        facts = self.checkpoints.facts(step)
+        check_same_config(facts["config"], self.facts["config"], self.workdir)
+        if facts["photos"] != self.facts["photos"]:
+            raise UserError(
+                f"{self.workdir} was trained on other photos than data.dir holds now:"
+                " choose another --workdir"
+            )
+        progress = Progress(**facts["progress"])
+        self.step = step
+        return self.checkpoints.restore(step, self.recipe.template(progress.stage)), progress
+
+    def _due(self, period: int, stage: Stage) -> bool:
+        return self.step % period == 0 or self.step == stage.stop
+
+    def _feed(self, stage: Stage) -> Iterator[dict]:
+        """Batches of the stage from the present step on, stacked for a dispatch."""
+        config, count = self.config, self.config.steps_per_dispatch
+        feed = pipeline.batches(
+            self.pairs,
+            seed=config.seed,
+            batch_size=config.data.batch_size,
+            patch=config.data.patch,
+            start_step=self.step,
+            stop_step=stage.stop,
+            process=parallel.process_index(),
+            processes=parallel.process_count(),
+            threads=config.data.threads,
+        )
+        for first in feed:
+            group = [first] + [next(feed) for _ in range(count - 1)]
+            yield {name: np.stack([batch[name] for batch in group]) for name in first}
+
+    def _evaluate(self) -> str:
+        config = self.config
+        scores, picture = self.validation(self.state)
+        verdict = self.progress.observe(
+            self.step, scores, config.collapse_db, config.collapse_evals
+        )
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        self.writer.line(f"{self.progress.stage}  step {self.step}  valid  {shown}  {verdict}")
+        named = {f"valid_{name}": value for name, value in scores.items()}
+        self.writer.record(self.step, {"stage": self.progress.stage, **named})
+        self.writer.picture(self.step, "valid", picture)
+        if verdict == "best" and parallel.process_index() == 0:
+            self._save_weights()
+        return verdict
+
+    def _save_weights(self) -> None:
+        facts = {**self.recipe.facts(), "step": self.step, "stage": self.progress.stage}
+        path = self.workdir / f"{self.progress.stage}.safetensors"
+        variables = parallel.to_host(self.state.ema)
+        save_network(path, variables, facts)
+        save_network(self.workdir / "best.safetensors", variables, facts)
+
+    def _save(self) -> None:
+        facts = {**self.facts, "progress": self.progress.__dict__}
+        self.checkpoints.save(self.step, self.state, facts, self.progress.protected())
+
+    def _roll_back(self) -> None:
+        """Return from a collapse to the last good checkpoint with a lower rate; once."""
+        self.checkpoints.wait()
+        good, rollbacks = self.progress.good, int(self.state.rollbacks)
+        if rollbacks or good < 0:
+            raise PartlyDone(
+                f"the {self.progress.stage} stage collapsed at step {self.step}"
+                f"{' again' if rollbacks else ''}: valid PSNR {self.progress.psnr:.2f} dB from"
+                f" {self.progress.start_psnr:.2f}; the best weights so far are in {self.workdir}."
+                " Lower the learning rate or the adversarial weight, with another --workdir"
+            )
+        self.writer.line(
+            f"collapsed at step {self.step}: back to step {good} with"
+            f" {self.config.collapse_lr_scale} times the learning rate"
+        )
+        self.state, self.progress = self._restore(good)
+        self.checkpoints.delete_after(good)
+        self.state = self.state.replace(
+            lr_scale=self.state.lr_scale * self.config.collapse_lr_scale,
+            rollbacks=self.state.rollbacks + 1,
+        )
+
+    def _log(self, stage: Stage, previous: tuple[int, dict] | None) -> None:
+        # The metrics are those of the step before, so that the host does not wait for the device.
+        if previous is None or previous[0] % self.config.log_every:
+            return
+        step, metrics = previous[0], {k: float(v) for k, v in previous[1].items()}
+        if metrics.pop("skipped_in_row") >= self.config.max_skipped:
+            raise PartlyDone(
+                f"the last {self.config.max_skipped} steps before step {step} were not finite:"
+                f" training stopped; the best weights so far are in {self.workdir}."
+                " Lower the learning rate, or set clip, with another --workdir"
+            )
+        self.writer.progress(stage.name, step, metrics)
+
+    def _introduce(self) -> None:
+        config, say = self.config, self.writer.line
+        count = parameter_overview.count_parameters(self.state.gen.params)
+        say(
+            f"{config.name}: {config.generator.name} with {count:,} parameters, x{config.scale},"
+            f" {len(self.pairs)} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
+        )
+        for note in self.recipe.notes:
+            say(note)
+        if self.step:
+            say(f"resumed from step {self.step} in {self.workdir}")
+
+
+def _fingerprint(photos: dict) -> str:
+    listed = {split: [list(p.names), np.asarray(p.sizes).tolist()] for split, p in photos.items()}
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
+
+
+def _make_folder(workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe = workdir / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir"
+        ) from error

@@ -1,0 +1,91 @@
+"""What training asks of the valid split at each evaluation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsr import losses, parallel, resize
+from jsr.evaluate import evaluate
+from jsr.pipeline import Pairs, make_batch
+from jsr.recipe import Recipe
+from jsr.state import TrainState
+from jsr.weights import enlarge
+
+# Crops on which train and valid are compared and D is examined: always the same ones.
+CROPS = 64
+
+
+class Validation:
+    """Scores a state on valid: whole photos by the moving average, fixed crops by both networks.
+
+    `lpips` is a function (sr, hr) -> [b], or None where its weights are not there.
+    """
+
+    def __init__(self, recipe: Recipe, train: Pairs, valid_photos, lpips=None):
+        config = recipe.config
+        self._recipe, self._photos, self._lpips = recipe, valid_photos, lpips
+        valid = Pairs(valid_photos, config.scale, int(config.data.cache_gb * 1e9))
+        valid.require(config.data.patch)
+        crops = {"train": train, "valid": valid}
+        self._crops = {
+            name: make_batch(pairs, 0, 0, range(CROPS), config.data.patch)
+            for name, pairs in crops.items()
+        }
+        self._bicubic = {name: self._bicubic_psnr(batch) for name, batch in self._crops.items()}
+
+    def __call__(self, state: TrainState) -> tuple[dict, np.ndarray]:
+        """Scores, and the first valid photo enlarged (uint8 [h, w, 3]).
+
+        Scores: "psnr", "ssim" of the moving average on whole photos by the config's protocol;
+        "gap", by how much more dB it gains over bicubic on crops of train than on crops of valid;
+        in the adversarial stage "d_accuracy" of D against the present G (running statistics), and
+        "lpips" where its weights are there.
+        """
+        recipe, config = self._recipe, self._recipe.config
+        local = parallel.to_host(state.replace(gen=state.gen.replace(opt_state=None)))
+        seen: list[np.ndarray] = []
+
+        def enlarge_one(lr):
+            seen.append(enlarge(recipe.predict, local.ema, lr))
+            return seen[-1]
+
+        row = evaluate("valid", enlarge_one, self._photos, "", config.scale, config.protocol)
+        scores = {"psnr": row["psnr"], "ssim": row["ssim"], "gap": self._gap(local.ema)}
+        if local.disc is not None:
+            scores["d_accuracy"] = self._accuracy(local)
+            if self._lpips is not None:
+                scores["lpips"] = self._distance(seen)
+        return scores, seen[0]
+
+    def _gap(self, variables) -> float:
+        gains = {}
+        for name, batch in self._crops.items():
+            sr = self._recipe.predict(variables, batch["lr"])
+            gains[name] = _psnr(sr, batch["hr"]) - self._bicubic[name]
+        return gains["train"] - gains["valid"]
+
+    def _accuracy(self, local: TrainState) -> float:
+        batch = self._crops["valid"]
+        gen = {"params": local.gen.params, "batch_stats": local.gen.stats}
+        disc = {"params": local.disc.params, "batch_stats": local.disc.stats}
+        sr = self._recipe.predict(gen, batch["lr"])
+        real = self._recipe.judge(disc, batch["hr"], batch["lr"])
+        fake = self._recipe.judge(disc, sr, batch["lr"])
+        return float(losses.accuracy(real, fake))
+
+    def _distance(self, seen: list[np.ndarray]) -> float:
+        distances = []
+        for sr, photo in zip(seen, self._photos, strict=True):
+            hr = resize.crop_to_multiple(photo, self._recipe.config.scale)
+            pair = (jnp.asarray(p[None], jnp.float32) / 255.0 for p in (sr, hr))
+            distances.append(float(self._lpips(*pair)[0]))
+        return float(np.mean(distances))
+
+    def _bicubic_psnr(self, batch: dict) -> float:
+        shape = batch["hr"].shape
+        return _psnr(jnp.clip(jax.image.resize(batch["lr"], shape, "bicubic"), 0, 1), batch["hr"])
+
+
+def _psnr(sr, hr) -> float:
+    mse = jnp.mean((sr - hr) ** 2, axis=(1, 2, 3))
+    return float(jnp.mean(-10.0 * jnp.log10(mse + 1e-10)))

@@ -1,0 +1,28 @@
+# Sourced by the set-up commands: makes .venv with the pinned versions, once.
+# It is made anew when requirements.lock changes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+python=${PYTHON:-python3}
+stamp=.venv/.jsr-lock
+
+supported() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+if ! cmp -s launch/requirements.lock "$stamp"; then
+    if ! supported "$python"; then
+        for python in python3.11 python3.12 python3.13 none; do
+            if supported "$python"; then break; fi
+        done
+    fi
+    if [ "$python" = none ]; then
+        echo "error: Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=/path/to/python" >&2
+        exit 2
+    fi
+    echo "making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r launch/requirements.lock
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+    cp launch/requirements.lock "$stamp"
+fi

@@ -1,0 +1,27 @@
+"""Four CPU devices for every test, and the long tier behind --long."""
+
+import os
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Compiling takes most of the tests' time: at level 0 it takes a quarter of it.
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+)
+
+import pytest
+
+SHARED = Path(os.environ.get("JSR_SHARED", "../shared"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also run the long tier")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--long"):
+        return
+    skip = pytest.mark.skip(reason="long tier: run with --long")
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(skip)

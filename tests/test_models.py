@@ -1,0 +1,348 @@
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jsr.errors import UserError
+from jsr.models import MODELS, hyper_parameters, make_model
+from jsr.models.layers import enlarge, pixel_shuffle
+
+# Narrow nets, so that every model compiles in about a second.
+SMALL = {
+    "srresnet": {"features": 4, "blocks": 1},
+    "msrresnet": {"features": 4, "blocks": 1},
+    "srgan": {"features": 2, "dense": 8},
+    "conditional": {"features": 2, "dense": 8},
+    "patchgan": {"features": 2},
+    "unet": {"features": 2},
+}
+GENERATORS = ("srresnet", "msrresnet")
+DISCRIMINATORS = ("srgan", "conditional", "patchgan", "unet")
+
+
+def small(name, **hparams):
+    return make_model(name, **{**SMALL[name], **hparams})
+
+
+def pictures(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).random(shape, dtype=np.float32))
+
+
+def example(name, b=2):
+    """Inputs that the network takes."""
+    lr, hr = pictures(b, 8, 8, 3), pictures(b, 32, 32, 3, seed=1)
+    return (lr,) if name in GENERATORS else (hr, lr)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def init(module, *inputs):
+    return module.init(jax.random.key(0), *inputs)
+
+
+@functools.cache
+def start(name):
+    """The initial variables of a small network; they serve any batch size and dtype."""
+    return init(small(name), *example(name))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def apply(module, variables, *inputs):
+    return module.apply(variables, *inputs)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def train(module, variables, *inputs):
+    """Output and new variables of a pass in training."""
+    out, new = module.apply(variables, *inputs, train=True, mutable=["batch_stats"])
+    return out, {**variables, **new}
+
+
+def count(module, *shapes):
+    inputs = [jnp.zeros(shape) for shape in shapes]
+    params = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def output_shape(module, *shapes):
+    inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    return jax.eval_shape(lambda *x: module.init_with_output(jax.random.key(0), *x)[0], *inputs)
+
+
+def test_pixel_shuffle_orders_channels_as_pytorch():
+    b, h, w, c, s = 2, 3, 5, 3, 2
+    x = pictures(b, h, w, c * s * s)
+    expected = np.zeros((b, h * s, w * s, c), np.float32)
+    for n, i, j, k, p, q in itertools.product(*map(range, (b, h, w, c, s, s))):
+        expected[n, i * s + p, j * s + q, k] = x[n, i, j, k * s * s + p * s + q]
+    np.testing.assert_array_equal(pixel_shuffle(x, s), expected)
+
+
+enlarge_compiled = jax.jit(enlarge, static_argnums=(1, 2))
+
+
+def mirrored(i, size):
+    i %= 2 * size
+    return min(i, 2 * size - 1 - i)
+
+
+def keys(d):
+    d = abs(d)
+    if d <= 1:
+        return 1.5 * d**3 - 2.5 * d**2 + 1
+    return -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2 if d < 2 else 0.0
+
+
+def triangle(d):
+    return max(0.0, 1 - abs(d))
+
+
+@pytest.mark.parametrize("method, kernel", [("bicubic", keys), ("bilinear", triangle)])
+@pytest.mark.parametrize("size, scale", [(7, 2), (5, 3), (6, 4), (1, 8), (4, 1)])
+def test_enlarge_is_the_literal_sum_with_mirrored_borders(method, kernel, size, scale):
+    line = np.random.default_rng(0).random(size)
+    expected = []
+    for i in range(size * scale):
+        u = (i + 0.5) / scale - 0.5
+        near = range(int(np.floor(u)) - 3, int(np.floor(u)) + 5)
+        expected.append(sum(kernel(u - j) * line[mirrored(j, size)] for j in near))
+    image = jnp.asarray(np.tile(line[None, :, None, None], (1, 1, 2, 1)), jnp.float32)
+    columns = enlarge_compiled(image, scale, method)
+    rows = enlarge_compiled(image.transpose(0, 2, 1, 3), scale, method)
+    np.testing.assert_allclose(columns[0, :, 0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(rows, columns.transpose(0, 2, 1, 3), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
+def test_enlarge_agrees_with_jax_away_from_borders_and_with_its_own_crops(method):
+    x = pictures(2, 9, 11, 3)
+    ours = enlarge_compiled(x, 3, method)
+    jaxs = jax.image.resize(x, (2, 27, 33, 3), method)
+    np.testing.assert_allclose(ours[:, 6:-6, 6:-6], jaxs[:, 6:-6, 6:-6], atol=1e-6)
+    crop = enlarge_compiled(x[:, 1:8, 2:10], 3, method)
+    np.testing.assert_array_equal(crop[:, 6:-6, 6:-6], ours[:, 9:18, 12:24])
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generators_enlarge_any_size(name, scale):
+    out = output_shape(small(name, scale=scale), (2, 5, 7, 3))
+    assert (out.shape, out.dtype) == ((2, 5 * scale, 7 * scale, 3), jnp.float32)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+def test_light_tail_enlarges_any_size_and_channel_count(scale):
+    out = output_shape(small("msrresnet", scale=scale, tail="light"), (2, 5, 7, 1))
+    assert out.shape == (2, 5 * scale, 7 * scale, 1)
+
+
+@pytest.mark.parametrize("tail", ["full", "light"])
+def test_msrresnet_adds_its_base(tail):
+    lr = pictures(1, 6, 7, 3)
+    module = small("msrresnet", tail=tail, base="none")
+    variables = init(module, lr)
+    correction = apply(module, variables, lr)
+    assert float(jnp.abs(correction).max()) > 0
+    for base in ("nearest", "bilinear", "bicubic"):
+        sr = apply(small("msrresnet", tail=tail, base=base), variables, lr)
+        np.testing.assert_allclose(sr - correction, enlarge_compiled(lr, 4, base), atol=1e-6)
+
+
+def test_paper_generator_has_the_papers_parameters():
+    conv = 3 * 3 * 64 * 64  # no bias: batch normalisation follows
+    norm, prelu = 2 * 64, 64
+    head = 9 * 9 * 3 * 64 + 64 + prelu  # 15,680
+    blocks = 16 * (2 * (conv + norm) + prelu)  # 1,184,768
+    body = conv + norm  # 36,992
+    stages = 2 * (3 * 3 * 64 * 256 + 256 + prelu)  # 295,552
+    tail = 9 * 9 * 64 * 3 + 3  # 15,555
+    assert head + blocks + body + stages + tail == 1_548_547
+    assert count(make_model("srresnet"), (1, 8, 8, 3)) == 1_548_547
+
+
+def test_networks_have_the_published_parameter_counts():
+    # MSRResNet x4 and the U-Net as released with BasicSR and Real-ESRGAN; the 70x70 PatchGAN
+    # (pix2pix prints 2.769 M for six channels, CycleGAN 2.765 M for three).
+    assert count(make_model("msrresnet"), (1, 8, 8, 3)) == 1_517_571
+    assert count(make_model("unet"), (1, 64, 64, 3)) == 4_376_897
+    assert count(make_model("patchgan"), (1, 70, 70, 3)) == 2_765_633
+    paired = make_model("patchgan", conditional=True)
+    assert count(paired, (1, 72, 72, 3), (1, 18, 18, 3)) == 2_768_705
+
+
+def test_paper_discriminator_has_the_papers_parameters():
+    first = 9 * 3 * 64 + 64
+    pairs = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+    others = sum(9 * a * b + 2 * b for a, b in pairs)
+    dense = 6 * 6 * 512 * 1024 + 1024 + 1024 + 1  # 96 / 2**4 = 6
+    assert first + others + dense == 23_563_649
+    assert count(make_model("srgan"), (1, 96, 96, 3)) == 23_563_649
+
+
+@pytest.mark.parametrize(
+    "name, hparams, size, shape",
+    [
+        ("srgan", {}, 96, (2, 1)),
+        ("srgan", {"pool": True}, 50, (2, 1)),
+        ("conditional", {}, 32, (2, 1)),
+        ("patchgan", {}, 256, (2, 30, 30, 1)),
+        ("patchgan", {"layers": 1, "norm": "instance"}, 32, (2, 14, 14, 1)),
+        ("patchgan", {"norm": "none"}, 24, (2, 1, 1, 1)),
+        ("unet", {}, 40, (2, 40, 40, 1)),
+    ],
+)
+def test_discriminators_give_logits(name, hparams, size, shape):
+    out = output_shape(small(name, **hparams), (2, size, size, 3), (2, size // 2, size // 2, 3))
+    assert (out.shape, out.dtype) == (shape, jnp.float32)
+
+
+def test_pooled_discriminator_takes_patches_of_any_size():
+    module = small("srgan", pool=True)
+    variables = init(module, pictures(1, 32, 32, 3))
+    assert apply(module, variables, pictures(1, 24, 40, 3)).shape == (1, 1)
+
+
+def test_patchgan_judges_70x70_patches():
+    module = small("patchgan", norm="none")
+    image = pictures(1, 128, 128, 3)
+    variables = init(module, image)
+
+    def middle(x):
+        return apply(module, variables, x)[0, 7, 7, 0]
+
+    seen = np.asarray(jnp.abs(jax.grad(middle)(image)).sum((0, 3)) > 0)
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (70, 70)
+
+
+@pytest.mark.parametrize("name, size", [("unet", 36), ("patchgan", 23)])
+def test_sizes_that_a_discriminator_cannot_take_are_named(name, size):
+    with pytest.raises(ValueError, match=f"{size}x{size}"):
+        output_shape(small(name), (1, size, size, 3))
+
+
+@pytest.mark.parametrize(
+    "name, hparams", [("conditional", {}), ("patchgan", {"conditional": True})]
+)
+def test_conditional_discriminators_look_at_lr(name, hparams):
+    module = small(name, **hparams)
+    hr, lr = example(name)
+    variables = init(module, hr, lr)
+    gradient = jax.grad(lambda lr: apply(module, variables, hr, lr).sum())(lr)
+    assert float(jnp.abs(gradient).max()) > 0
+    with pytest.raises(ValueError, match="lr"):
+        apply(module, variables, hr)
+    with pytest.raises(ValueError, match="32x32, lr 7x8"):
+        apply(module, variables, hr, lr[:, 1:])
+
+
+@pytest.mark.parametrize("name", ["srgan", "patchgan", "unet"])
+def test_unconditional_discriminators_ignore_lr(name):
+    hr, lr = example(name)
+    out, _ = train(small(name), start(name), hr, lr)
+    np.testing.assert_array_equal(train(small(name), start(name), hr, 1.0 - lr)[0], out)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bfloat16_computes_in_it_and_keeps_float32_outside(name):
+    inputs = example(name)
+    out, new = train(small(name, dtype="bfloat16"), start(name), *inputs)
+    expected, _ = train(small(name), start(name), *inputs)
+    assert {leaf.dtype for leaf in jax.tree.leaves(new)} == {jnp.dtype("float32")}
+    assert out.dtype == jnp.float32
+    assert not np.array_equal(out, expected)
+    np.testing.assert_allclose(out, expected, atol=0.1 * float(jnp.abs(expected).max()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_reach_every_parameter(name):
+    inputs = example(name)
+
+    def loss(params):
+        out, _ = train(small(name), {**start(name), "params": params}, *inputs)
+        return jnp.square(out - 0.3).sum()
+
+    for path, gradient in jax.tree_util.tree_leaves_with_path(
+        jax.grad(loss)(start(name)["params"])
+    ):
+        assert float(jnp.abs(gradient).max()) > 0, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("name", ["srresnet", "srgan", "conditional", "patchgan"])
+def test_batch_norm_over_four_shards_is_that_of_the_global_batch(name):
+    inputs = example(name, b=8)
+    alone, shared = small(name), small(name, axis_name="batch")
+    variables = start(name)
+    expected, new = train(alone, variables, *inputs)
+    shards = [x.reshape(4, 2, *x.shape[1:]) for x in inputs]
+    run = jax.vmap(lambda *x: train(shared, variables, *x), axis_name="batch")
+    out, new_shards = run(*shards)
+    np.testing.assert_allclose(out.reshape(expected.shape), expected, atol=1e-4)
+    for whole, parts in zip(
+        jax.tree.leaves(new["batch_stats"]),
+        jax.tree.leaves(new_shards["batch_stats"]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(parts, jnp.stack([whole] * 4), atol=1e-5)
+
+
+def test_batch_norm_follows_the_batch_only_in_training():
+    module, variables = small("srresnet"), start("srresnet")
+    (lr,) = example("srresnet")
+    _, moved = train(module, variables, lr)
+    before, after = variables["batch_stats"]["body_norm"], moved["batch_stats"]["body_norm"]
+    assert not np.array_equal(before["mean"], after["mean"])
+    # A tenth of the way from 1 to the batch's variance: PyTorch's momentum of 0.1.
+    assert np.all(np.asarray(after["var"]) > 0.9)
+    pair, single = apply(module, variables, lr), apply(module, variables, lr[:1])
+    np.testing.assert_allclose(pair[:1], single, atol=1e-5)
+
+
+def test_spectral_norm_bounds_every_layer_at_any_size_of_weights():
+    module, variables = small("unet"), start("unet")
+    hr, _ = example("unet")
+    for _ in range(60):
+        _, variables = train(module, variables, hr)
+    normed = {k[: -len("_norm")]: v for k, v in variables["batch_stats"].items()}
+    assert len(normed) == 8
+    for name, stats in normed.items():
+        kernel = np.asarray(variables["params"][name]["kernel"])
+        largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+        assert largest / float(stats[f"{name}/kernel/sigma"]) == pytest.approx(1.0, abs=0.03)
+    scaled = {
+        k: jax.tree.map(lambda p: 50.0 * p, v) if k in normed else v
+        for k, v in variables["params"].items()
+    }
+    logits = apply(module, {**variables, "params": scaled}, hr)
+    np.testing.assert_allclose(logits, apply(module, variables, hr), atol=1e-4)
+
+
+def test_make_model_takes_its_hyper_parameters_only():
+    assert make_model("msrresnet", scale=2, tail="light").tail == "light"
+    assert "axis_name" in hyper_parameters("srresnet")
+    assert "axis_name" not in hyper_parameters("msrresnet")
+
+
+@pytest.mark.parametrize(
+    "name, hparams, words",
+    [
+        ("srresnext", {}, "msrresnet, patchgan, srgan"),
+        ("srresnet", {"width": 3}, "known: scale, features, blocks, dtype, axis_name"),
+        ("srresnet", {"name": "x"}, "no hyper-parameter 'name'"),
+        ("srresnet", {"features": "64"}, "features .* whole number"),
+        ("srresnet", {"features": True}, "features .* whole number"),
+        ("srresnet", {"blocks": 0}, "at least 1"),
+        ("srresnet", {"scale": 5}, "scale .* one of 1, 2, 3, 4, 8, not 5"),
+        ("srresnet", {"scale": True}, "scale"),
+        ("srresnet", {"axis_name": 3}, "axis_name"),
+        ("msrresnet", {"base": "lanczos"}, "'bilinear', 'bicubic', 'nearest', 'none'"),
+        ("srgan", {"pool": 1}, "pool .* True or False"),
+        ("srgan", {"dtype": "int8"}, "dtype"),
+        ("srgan", {"dtype": "half-ish"}, "dtype"),
+    ],
+)
+def test_make_model_names_the_mistake(name, hparams, words):
+    with pytest.raises(UserError, match=words):
+        make_model(name, **hparams)
