@@ -7,7 +7,8 @@
 Expected: on the embedded photos the table in README.md, in under five minutes on two cores.
 """
 
-from configs.base import apply_presets, get_config as base_config, optimizer, smoke
+from configs.base import apply_presets, optimizer, smoke
+from configs.base import get_config as base_config
 
 
 def embedded():
@@ -26,7 +27,6 @@ def embedded():
     config.gan.optimizer = optimizer(lr=2e-4)
     config.gan.disc_optimizer = optimizer(lr=2e-4)
     config.ema = 0.99
-    config.steps_per_dispatch = 10
     config.log_every = 50
     config.eval_every = 200
     config.save_every = 200

@@ -27,17 +27,17 @@ MAX_PIXELS = 2**28
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 JPEG = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})
-TIFF = ("TIFF", {"compression": "tiff_lzw"})
 WRITERS = {
     ".png": ("PNG", {}),
     ".jpg": JPEG,
     ".jpeg": JPEG,
     ".webp": ("WEBP", {"quality": 95}),
-    ".tif": TIFF,
-    ".tiff": TIFF,
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
     ".bmp": ("BMP", {}),
 }
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
+LONGEST_JPEG_EXIF = 65533
 NO_ALPHA = ("JPEG", "BMP")
 
 SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"BM", b"GIF8")
@@ -90,9 +90,9 @@ def list_pictures(folder: Path) -> list[Path]:
     followed. Raises UserError: no such folder, not a folder, not readable, no pictures in it.
     """
     folder = Path(folder)
-    if not folder.exists():
+    if not os.path.exists(folder):
         raise UserError(f"{folder}: no such folder; check the path")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"{folder}: is a file; expected a folder of pictures")
     found = []
     for place, folders, files in os.walk(folder, onerror=_raise_unreadable):
@@ -150,10 +150,10 @@ def picture_size(source: Path | bytes, name: str | None = None) -> tuple[int, in
 def write_picture(path: Path, picture: Picture) -> None:
     """Write a picture in the format of the path's suffix; folders are made, the file is whole.
 
-    PNG, TIFF (LZW) and BMP are lossless; JPEG is quality 95, 4:4:4, WebP quality 95. Grayscale
-    stays so except in WebP, which has none. JPEG and BMP get alpha composited on white. ICC, EXIF
-    and DPI are written where the format has them. Raises UserError for an unknown suffix, a
-    picture that the format cannot hold and a target that cannot be written.
+    PNG, TIFF (uncompressed) and BMP are lossless; JPEG is quality 95, 4:4:4, WebP quality 95.
+    Grayscale stays so except in WebP, which has none. JPEG and BMP get alpha composited on white.
+    ICC, EXIF and DPI are written where the format has them. Raises UserError for an unknown
+    suffix, a picture that the format cannot hold and a target that cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
@@ -199,7 +199,7 @@ def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
             if not head:
                 raise UserError(f"{name}: is empty (zero bytes); copy or download it again")
             bits = _bits_per_channel(head, stream)
-            if bits > 8:
+            if 8 < bits <= 64:
                 raise UserError(f"{name}: has {bits} bits a channel; expected 8; convert it first")
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
@@ -274,7 +274,6 @@ def _check_png(image: Image.Image, bits: int, stream: BinaryIO) -> None:
     Pillow takes a PNG for whole once it has every row, reads EXIF behind the pixels only with
     them, and spreads grays of 2 and 4 bits over 0..255 but not the transparent one.
     """
-    place = stream.tell()
     chunks = _png_chunks(stream)
     if b"IEND" not in chunks:
         raise EOFError("its end is missing")
@@ -282,7 +281,6 @@ def _check_png(image: Image.Image, bits: int, stream: BinaryIO) -> None:
         stream.seek(chunks[b"eXIf"])
         length, _ = struct.unpack(">I4s", stream.read(8))
         image.info["exif"] = b"Exif\0\0" + stream.read(length)
-    stream.seek(place)
     if image.mode == "L" and isinstance(image.info.get("transparency"), int):
         image.info["transparency"] *= 255 // (2**bits - 1)
 
@@ -358,9 +356,9 @@ def _photo_exif(exif: Image.Exif) -> Image.Exif:
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
     horizontal, vertical = (float(value) for value in image.info.get("dpi", (0, 0)))
-    if 1 <= horizontal < 65536 and 1 <= vertical < 65536:
-        return horizontal, vertical
-    return None
+    # Pillow gives 1 for a TIFF that states none; JPEG holds no more than 65535.
+    stated = 1 < horizontal < 65536 and 1 < vertical < 65536
+    return (horizontal, vertical) if stated else None
 
 
 def _pixels(image: Image.Image, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -416,14 +414,28 @@ def _for_format(picture: Picture, form: str, path: Path) -> Image.Image:
 
 
 def _metadata(picture: Picture, form: str, path: Path) -> dict:
-    options = {"dpi": picture.dpi, "exif": picture.exif, "icc_profile": picture.icc}
-    if picture.exif and form == "TIFF":
-        options["exif"] = _photo_exif(_load_exif(picture.exif))
+    options = {"dpi": picture.dpi, "icc_profile": picture.icc}
+    if picture.exif:
+        options["exif"] = _exif_for_format(picture.exif, form, path)
     space = b"GRAY" if picture.pixels.shape[2] == 1 and form != "WEBP" else b"RGB "
     if picture.icc and picture.icc[16:20] != space:
         logging.warning("%s: its ICC profile is for other channels and is left out", path)
         options["icc_profile"] = None
     return {key: value for key, value in options.items() if value}
+
+
+def _exif_for_format(exif: bytes, form: str, path: Path) -> bytes | Image.Exif | None:
+    """EXIF as Pillow's writer takes it; None, with a warning, where the format cannot hold it."""
+    try:
+        if form == "TIFF":
+            # The layout of the file that the EXIF comes from would overrule the picture's own.
+            return _photo_exif(_load_exif(exif))
+        if form == "JPEG" and len(exif) > LONGEST_JPEG_EXIF:
+            raise ValueError(f"{len(exif)} bytes; JPEG holds {LONGEST_JPEG_EXIF}")
+        return exif
+    except Exception as error:
+        logging.warning("%s: the EXIF cannot be written (%s) and is left out", path, error)
+        return None
 
 
 def _encode(image: Image.Image, form: str, **options) -> bytes:
@@ -442,9 +454,7 @@ def _write_whole(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"{path}: no space left to write it; free some or write elsewhere"
-            ) from error
+            raise UserError(f"{path}: no space left for it; free some first") from error
         raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
     finally:
         with suppress(OSError):

@@ -33,7 +33,9 @@ def to_text(rows: list[dict]) -> str:
     lines = [_title(rows)]
     for row in cells:
         first = row[0].ljust(widths[0])
-        lines.append("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]))
+        lines.append(
+            "  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        )
     return "\n".join(lines)
 
 

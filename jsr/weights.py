@@ -91,7 +91,7 @@ def find_weights(spec: str | Path) -> Path:
         path = path / "best.safetensors"
     if not path.is_file():
         raise UserError(
-            f"no weights at {path}: give a .safetensors file of jsr or the workdir of a training run"
+            f"no weights at {path}: give a .safetensors file of jsr, or the workdir of a training"
         )
     return path
 
@@ -125,5 +125,5 @@ def check_shapes(path: Path, module: nn.Module, variables: dict, channels: str) 
         if wanted.get(key) != found.get(key):
             raise UserError(
                 f"{path} does not fit {type(module).__name__}: {'/'.join(key)} is"
-                f" {found.get(key, 'absent')} in the file, {wanted.get(key, 'absent')} in the network"
+                f" {found.get(key, 'absent')} there, but {wanted.get(key, 'absent')} in the network"
             )

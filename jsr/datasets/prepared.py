@@ -16,6 +16,13 @@ import tensorflow_datasets as tfds
 from jsr.errors import UserError
 
 
+class LocalInfo(tfds.core.DatasetInfo):
+    """Of a dataset that TFDS's bucket does not know: asking leaves an empty temporary folder."""
+
+    def initialize_from_bucket(self) -> None:
+        pass
+
+
 def cache_dir() -> Path:
     """The folder of prepared datasets: `$JSR_CACHE/datasets`, else `~/.cache/jsr/datasets`."""
     return Path(os.environ.get("JSR_CACHE") or "~/.cache/jsr").expanduser() / "datasets"

@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jsr.datasets import Photos
-from jsr.datasets.prepared import cache_dir, prepare
+from jsr.datasets.prepared import LocalInfo, cache_dir, prepare
 from jsr.errors import UserError
 from jsr.images import picture_size, read_rgb
 
@@ -70,7 +70,7 @@ class SamplePhotos(tfds.core.GeneratorBasedBuilder):
             "height": np.int32,
             "width": np.int32,
         }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+        return LocalInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
         return {split: self._generate_examples(files) for split, files in PHOTOS.items()}
