@@ -19,11 +19,11 @@ def embedded():
     config.generator.hparams = {"features": 32, "blocks": 8, "tail": "light", "base": "bicubic"}
     config.discriminator.hparams = {"features": 12, "dense": 64, "pool": True}
     config.licence = "research-only"
-    config.pixel.steps = 2400
+    config.pixel.steps = 1600
     config.pixel.optimizer = optimizer(lr=2e-3, schedule="cosine", warmup=100, clip=1.0)
-    config.gan.steps = 400
+    config.gan.steps = 600
     config.gan.pixel_weight = 1.0
-    config.gan.adversarial_weight = 5e-3
+    config.gan.adversarial_weight = 1e-2
     config.gan.optimizer = optimizer(lr=2e-4)
     config.gan.disc_optimizer = optimizer(lr=2e-4)
     config.ema = 0.99

@@ -1,7 +1,9 @@
 """Checkpoints by Orbax: asynchronous, atomic, the state beside the facts about it."""
 
+import contextlib
 import errno
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         self._policy.protected = set(protected)
+        self._check_space(state)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(facts)
         )
@@ -96,12 +99,23 @@ class Checkpoints:
         self.wait()
         self._manager.close()
 
+    def _check_space(self, state: Any) -> None:
+        # Orbax's own threads fill the screen when the disk is full: say it before they start.
+        needed = 1.2 * sum(x.nbytes for x in jax.tree.leaves(state))
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            error = f"No space left: {free / 1e6:.1f} MB free, {needed / 1e6:.1f} MB needed"
+            raise UserError(_reason(self._folder, OSError(error)))
+
     def _guarded(self, action) -> None:
         try:
             action()
         except Exception as error:
             if not _is_disk_error(error):
                 raise
+            # The writers that did not fail end quietly.
+            with contextlib.suppress(Exception):
+                self._manager.close()
             raise UserError(_reason(self._folder, error)) from error
 
 

@@ -41,7 +41,7 @@ class Recipe:
         self.generator = self._network(config.generator, scale=config.scale)
         self.discriminator = self._network(config.discriminator)
         self.predict = jax.jit(steps.make_predict(self.generator))
-        self.judge = jax.jit(lambda variables, hr, lr: self.discriminator.apply(variables, hr, lr))
+        self.judge = jax.jit(steps.make_judge(self.discriminator))
         self._key = jax.random.key(config.seed)
         self._perceptual = self._perceptual_loss()
         self._optimizers = {name: self._stage_optimizers(name) for name in config.stages}

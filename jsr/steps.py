@@ -149,6 +149,24 @@ def make_predict(generator: nn.Module) -> Callable:
     return predict
 
 
+def make_judge(discriminator: nn.Module) -> Callable:
+    """`judge(variables, hr, lr) -> logits`, as in a training step: by the batch's own statistics.
+
+    Running statistics are a mixture of real and fake batches, which D never judges by.
+    """
+
+    def judge(variables, hr, lr):
+        with_axis = jax.vmap(
+            lambda hr, lr: apply_train(
+                discriminator, variables["params"], variables["batch_stats"], hr, lr
+            )[0],
+            axis_name=AXIS,
+        )
+        return with_axis(hr[None], lr[None])[0]
+
+    return judge
+
+
 def apply_train(module: nn.Module, params, stats, *inputs) -> tuple[jax.Array, Any]:
     """A forward pass that also returns the new running statistics."""
     variables = {"params": params, "batch_stats": stats}
@@ -172,7 +190,7 @@ def _make_step(gradients: Callable, optimizers: dict, ema_decay: float, accumula
             for name, net in nets.items()
         }
         ema = _moving_average(state.ema, updated["gen"], ema_decay)
-        finite = _all_finite((grads, metrics))
+        finite = _all_finite((grads, metrics, [net.params for net in updated.values()]))
         # A step that is not finite leaves everything as it was, but for the counters.
         kept = {name: _where(finite, updated[name], nets[name]) for name in nets}
         skipped = jnp.where(finite, 0, 1).astype(jnp.int32)

@@ -1,5 +1,6 @@
 """The training loop: evaluate, save, take a batch, step, log."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -42,8 +43,12 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
         table = report(run.workdir, config, run.test)
         run.writer.line(f"wrote table.md, table.csv, table.json and sheet.png to {run.workdir}")
         return table
+    except OSError as error:
+        raise UserError(f"cannot write to {workdir}: {error.strerror or error}") from error
     finally:
-        run.writer.close()
+        # A full disk, whose own error is on its way, fails here again.
+        with contextlib.suppress(OSError):
+            run.writer.close()
 
 
 class Run:
@@ -158,7 +163,8 @@ class Run:
         self.writer.line(f"{self.progress.stage}  step {self.step}  valid  {shown}  {verdict}")
         named = {f"valid_{name}": value for name, value in scores.items()}
         self.writer.record(self.step, {"stage": self.progress.stage, **named})
-        self.writer.picture(self.step, "valid", picture)
+        if picture is not None:
+            self.writer.picture(self.step, "valid", picture)
         if verdict == "best" and parallel.process_index() == 0:
             self._save_weights()
         return verdict

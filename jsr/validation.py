@@ -1,5 +1,7 @@
 """What training asks of the valid split at each evaluation."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,12 +35,13 @@ class Validation:
         }
         self._bicubic = {name: self._bicubic_psnr(batch) for name, batch in self._crops.items()}
 
-    def __call__(self, state: TrainState) -> tuple[dict, np.ndarray]:
+    def __call__(self, state: TrainState) -> tuple[dict, np.ndarray | None]:
         """Scores, and the first valid photo enlarged (uint8 [h, w, 3]).
 
+        Where the network's output is not finite, the scores are NaN and there is no picture.
         Scores: "psnr", "ssim" of the moving average on whole photos by the config's protocol;
         "gap", by how much more dB it gains over bicubic on crops of train than on crops of valid;
-        in the adversarial stage "d_accuracy" of D against the present G (running statistics), and
+        in the adversarial stage "d_accuracy" of D against the present G on the crops of valid, and
         "lpips" where its weights are there.
         """
         recipe, config = self._recipe, self._recipe.config
@@ -49,7 +52,10 @@ class Validation:
             seen.append(enlarge(recipe.predict, local.ema, lr))
             return seen[-1]
 
-        row = evaluate("valid", enlarge_one, self._photos, "", config.scale, config.protocol)
+        try:
+            row = evaluate("valid", enlarge_one, self._photos, "", config.scale, config.protocol)
+        except FloatingPointError:
+            return {"psnr": math.nan, "ssim": math.nan}, None
         scores = {"psnr": row["psnr"], "ssim": row["ssim"], "gap": self._gap(local.ema)}
         if local.disc is not None:
             scores["d_accuracy"] = self._accuracy(local)

@@ -1,6 +1,7 @@
 """Four CPU devices for every test, and the long tier behind --long."""
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -8,8 +9,12 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
 )
+# Many tests, some in processes of their own, compile the same steps.
+CACHE = tempfile.TemporaryDirectory()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
-import pytest
+import pytest  # noqa: E402
 
 SHARED = Path(os.environ.get("JSR_SHARED", "../shared"))
 

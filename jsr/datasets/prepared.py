@@ -47,7 +47,8 @@ def prepare(
             tfds.display_progress_bar(progress)
             with contextlib.redirect_stdout(sys.stderr if progress else io.StringIO()):
                 builder.download_and_prepare(file_format="array_record")
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # ArrayRecord's writer says a full disk by a RuntimeError.
         raise UserError(
             f"cannot prepare {builder.name} in {builder.data_dir_root} ({error}): "
             "JSR_CACHE chooses another folder"

@@ -1,0 +1,321 @@
+"""The loop: what a run leaves behind, and that stopping, killing and collapsing lose nothing."""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import runs
+from kill_and_resume import compare
+from ml_collections import ConfigDict
+
+from configs import base, srgan
+from jsr import train as training
+from jsr.errors import PartlyDone, UserError
+from jsr.validation import Validation
+from jsr.weights import load_network
+from jsr.writer import Writer
+
+CONFIGS = ["srgan", "srresnet"]
+
+
+def small_config(photos, **changes) -> ConfigDict:
+    config = srgan.get_config()
+    for key, value in {**runs.SMALL, "data.dir": str(photos), **changes}.items():
+        *path, last = key.replace("__", ".").split(".")
+        node = config
+        for part in path:
+            node = node[part]
+        node[last] = value
+    return config
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    os.environ["JSR_CACHE"] = str(folder / "cache")
+    yield runs.make_photos(folder / "photos")
+    del os.environ["JSR_CACHE"]
+
+
+@pytest.fixture(scope="module")
+def whole(photos, tmp_path_factory):
+    """A run from its beginning to its end."""
+    workdir = tmp_path_factory.mktemp("whole")
+    table = training.train(small_config(photos), workdir)
+    return workdir, table
+
+
+def test_a_run_leaves_table_sheet_weights_and_records(whole):
+    workdir, table = whole
+    rows = json.loads((workdir / "table.json").read_text())["rows"]
+    names = ["bicubic", "nearest", "lanczos", "pixel stage", "gan stage"]
+    assert [row["name"] for row in rows] == names
+    assert all(name in table for name in names)
+    assert {row["protocol"] for row in rows} == {"y"}
+    assert [image["name"] for image in rows[0]["images"]] == ["test/4.png"]
+    for name in ("table.md", "table.csv", "sheet.png", "log.txt"):
+        assert (workdir / name).stat().st_size > 0
+    assert list((workdir / "tensorboard").iterdir())
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if "valid_psnr" in r] == [0, 4, 8, 12, 16, 20, 24]
+    assert {"d_loss", "d_accuracy", "adversarial"} <= records[-1].keys()
+    assert "valid_gap" in records[0]
+
+
+def test_the_weights_of_a_run_are_the_rows_of_its_table(whole):
+    workdir, _ = whole
+    network = load_network(workdir)
+    assert network.facts["stage"] == "gan" and network.scale == 4
+    assert network(np.zeros((5, 7, 3), np.uint8)).shape == (20, 28, 3)
+    pixel = load_network(workdir / "pixel.safetensors")
+    assert pixel.facts["stage"] == "pixel"
+
+
+def test_keeps_the_last_checkpoints_and_each_stages_best(whole):
+    workdir, _ = whole
+    steps = {int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()}
+    best = {load_network(workdir / f"{s}.safetensors").facts["step"] for s in ("pixel", "gan")}
+    assert {22, 24} | best <= steps
+    assert len(steps) <= 5
+
+
+def test_a_finished_run_only_prints_its_table_again(whole, photos):
+    workdir, table = whole
+    before = runs.final_state(workdir)
+    assert training.train(small_config(photos), workdir) == table
+    after = runs.final_state(workdir)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("step", [5, 12, 15])
+def test_sigterm_saves_and_the_rerun_ends_in_the_same_bits(
+    whole, photos, tmp_path, monkeypatch, step
+):
+    progress = Writer.progress
+
+    def terminate(self, stage, at, metrics):
+        progress(self, stage, at, metrics)
+        if at == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Writer, "progress", terminate)
+    assert training.train(small_config(photos), tmp_path) is None
+    # Metrics are logged a step late, but for the last ones of a stage.
+    stopped = 12 if step == 12 else step + 1
+    assert f"stopped at step {stopped}" in (tmp_path / "log.txt").read_text()
+    monkeypatch.undo()
+    assert training.train(small_config(photos), tmp_path) is not None
+    assert runs.differing(whole[0], tmp_path) == []
+    for name in ("pixel.safetensors", "gan.safetensors", "table.json"):
+        assert (tmp_path / name).read_bytes() == (whole[0] / name).read_bytes()
+
+
+def test_killed_and_resumed_ends_in_the_same_bits(tmp_path):
+    assert compare(tmp_path, kills=2) == []
+
+
+@pytest.mark.long
+def test_killed_ten_times_and_resumed_ends_in_the_same_bits(tmp_path):
+    assert compare(tmp_path, kills=10, seed=1) == []
+
+
+def test_no_config_is_left_out_below():
+    files = {p.stem for p in (runs.ROOT / "configs").glob("*.py")}
+    assert files == {"__init__", "base", *CONFIGS}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_preset_of_every_config_runs(name, photos, tmp_path):
+    module = importlib.import_module(f"configs.{name}")
+    for preset in ["smoke", *(f"{p},smoke" for p in srgan.PRESETS if p != "smoke")]:
+        config = module.get_config(preset)
+        # The real networks of a big recipe take minutes to compile for a CPU.
+        config.generator.hparams.update(features=4, blocks=1)
+        config.discriminator.hparams.update(features=4, dense=8)
+        config.data.name, config.data.dir = "image_folder", str(photos)
+        assert training.train(config, tmp_path / preset) is not None, preset
+
+
+def scores_by_step(monkeypatch, psnr, accuracy=0.8):
+    """Replace the scores of the adversarial stage by functions of (step, rollbacks)."""
+    real = Validation.__call__
+
+    def scored(self, state):
+        scores, picture = real(self, state)
+        if state.disc is not None:
+            step, rollbacks = int(state.step), int(state.rollbacks)
+            scores["psnr"] += psnr(step, rollbacks)
+            scores["d_accuracy"] = accuracy
+        return scores, picture
+
+    monkeypatch.setattr(Validation, "__call__", scored)
+
+
+def test_a_collapse_goes_back_once_with_a_lower_rate(photos, tmp_path, monkeypatch):
+    scores_by_step(monkeypatch, lambda step, back: -9.0 if step == 20 and not back else 0.0)
+    assert training.train(small_config(photos), tmp_path) is not None
+    log = (tmp_path / "log.txt").read_text()
+    assert "collapsed at step 20: back to step 16" in log
+    state = runs.final_state(tmp_path)
+    assert state["rollbacks"] == 1 and state["lr_scale"] == 0.5 and state["step"] == 24
+
+
+def test_a_second_collapse_stops_with_a_clear_error(photos, tmp_path, monkeypatch):
+    scores_by_step(monkeypatch, lambda step, back: -9.0 if step == 20 else 0.0)
+    with pytest.raises(PartlyDone, match=r"collapsed at step 20 again.*learning rate"):
+        training.train(small_config(photos), tmp_path)
+    assert load_network(tmp_path).facts["step"] == 16
+
+
+def test_a_discriminator_that_is_always_right_is_a_collapse(photos, tmp_path, monkeypatch):
+    scores_by_step(monkeypatch, lambda step, back: 0.0, accuracy=1.0)
+    with pytest.raises(PartlyDone, match="collapsed at step 20 again"):
+        training.train(small_config(photos, collapse_evals=2), tmp_path)
+    assert "collapsed at step 20: back to step 12" in (tmp_path / "log.txt").read_text()
+
+
+def test_steps_that_are_not_finite_stop_the_run(photos, tmp_path):
+    config = small_config(photos, max_skipped=3, eval_every=12)
+    config.pixel.optimizer.lr = 1e38
+    config.pixel.optimizer.warmup = 0
+    config.pixel.optimizer.clip = 0.0
+    with pytest.raises(PartlyDone, match=r"not finite.*learning rate"):
+        training.train(config, tmp_path)
+
+
+def test_a_network_whose_output_is_not_finite_has_collapsed(photos, tmp_path):
+    config = small_config(photos)
+    config.pixel.optimizer.lr = 1e38
+    with pytest.raises(PartlyDone, match=r"pixel stage collapsed at step 4 again: .* nan dB"):
+        training.train(config, tmp_path)
+    assert load_network(tmp_path).facts["step"] == 0
+
+
+def test_a_workdir_of_another_config_is_refused(whole, photos):
+    with pytest.raises(UserError, match=r"another config: gan\.steps \(12 there, 16 here\)"):
+        training.train(small_config(photos, gan__steps=16), whole[0])
+    with pytest.raises(UserError, match=r"generator\.hparams\.features"):
+        training.train(small_config(photos, generator__hparams__features=8), whole[0])
+
+
+def test_other_photos_under_the_same_workdir_are_refused(whole, tmp_path):
+    photos = runs.make_photos(tmp_path / "photos")
+    (photos / "train" / "0.png").rename(photos / "train" / "9.png")
+    with pytest.raises(UserError, match="trained on other photos"):
+        training.train(small_config(photos), whole[0])
+
+
+def test_init_starts_from_the_weights_of_another_run(whole, photos, tmp_path):
+    config = small_config(photos, init=str(whole[0]), stages=("pixel",))
+    training.train(config, tmp_path)
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    last = json.loads((whole[0] / "metrics.jsonl").read_text().splitlines()[-2])
+    assert first["step"] == 0
+    assert last["step"] == 24 and "valid_psnr" in last
+    assert first["valid_psnr"] == pytest.approx(last["valid_psnr"], abs=1e-4)
+    config = small_config(photos, init=str(whole[0]), generator__hparams__features=8)
+    with pytest.raises(UserError, match=r"config\.init .* holds another network"):
+        training.train(config, tmp_path / "other")
+
+
+def test_a_workdir_that_cannot_be_written(photos, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the workdir"):
+        training.train(small_config(photos), tmp_path / "file" / "run")
+
+
+def test_a_batch_that_the_devices_do_not_divide(photos, tmp_path):
+    assert jax.device_count() == 4
+    with pytest.raises(UserError, match=r"data\.batch_size is 6.*4 device.*multiple of 4"):
+        training.train(small_config(photos, data__batch_size=6), tmp_path)
+
+
+def test_photos_smaller_than_the_crop(photos, tmp_path):
+    with pytest.raises(UserError, match=r"0\.png.*64x64"):
+        training.train(small_config(photos, data__patch=24), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("dtype", "float16", "expected one of float32, bfloat16"),
+        ("stages", ("gan", "pixel"), "expected some of"),
+        ("pixel.pixel_loss", "l3", "expected one of l1, l2, charbonnier"),
+        ("gan.adversarial", "gans", "expected one of vanilla"),
+        ("gan.penalty", "gp", "expected one of none"),
+        ("scale", 0, "at least 1"),
+        ("eval_every", 0, "at least 1"),
+        ("steps_per_dispatch", 5, "multiple of steps_per_dispatch"),
+        ("protocol", "z", "expected one of y"),
+        ("generator.name", "edsrr", "unknown"),
+        ("pixel.optimizer.name", "adamm", "optimizer 'adamm' is unknown"),
+        ("pixel.optimizer.schedule", "cos", "schedule 'cos' is unknown"),
+        ("pixel.optimizer.warmup", 99, "shorter than the stage"),
+        ("data.name", "div3k", "not known"),
+    ],
+)
+def test_values_that_cannot_be_built_are_named(photos, tmp_path, key, value, message):
+    config = small_config(photos)
+    *path, last = key.split(".")
+    node = config
+    for part in path:
+        node = node[part]
+    node[last] = value
+    with pytest.raises(UserError, match=message):
+        training.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_while_saving_keeps_the_last_checkpoint(whole, photos, tmp_path):
+    words = runs.command(photos, tmp_path)
+    # A limit on the size of a file acts as a full disk does, and needs no disk.
+    limited = ["bash", "-c", 'ulimit -f 16; exec "$@"', "_", *words]
+    failed = subprocess.run(limited, cwd=runs.ROOT, capture_output=True, text=True, timeout=300)
+    assert failed.returncode == 2, failed.stderr
+    # Among what the checkpoint library's own threads have to say.
+    lines = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and lines[0].startswith("error: cannot write")
+    assert "make room" in lines[0]
+    assert training.train(small_config(photos), tmp_path) is not None
+    assert runs.differing(whole[0], tmp_path) == []
+
+
+def test_too_little_space_is_said_before_saving(photos, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match=r"No space left: 0\.0 MB free, .* needed.*make room"):
+        training.train(small_config(photos), tmp_path)
+
+
+def test_profile_writes_a_trace(photos, tmp_path):
+    training.train(small_config(photos, stages=("pixel",)), tmp_path, profile=True)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+def test_training_does_not_import_tensorflow():
+    code = "import sys, jsr.train; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=runs.ROOT).returncode == 0
+
+
+def test_base_lists_every_key():
+    known = base.get_config()
+    for preset in srgan.PRESETS:
+        config = srgan.get_config(preset)
+        for name in ("generator", "discriminator"):
+            config[name].hparams = known[name].hparams
+        config.perceptual.layers = known.perceptual.layers
+        assert keys(config) == keys(known)
+
+
+def keys(node, prefix=""):
+    found = set()
+    for key, value in node.items():
+        found |= keys(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else {prefix + key}
+    return found
