@@ -18,6 +18,10 @@ from jsr.errors import UserError
 # 4. restore into it; the batches that follow are a function of (seed, step) alone.
 
 
+# Left free beside a checkpoint, for logs and event files.
+SPARE_BYTES = 16e6
+
+
 class _LatestAndProtected:
     """Preservation policy: the newest `keep` checkpoints and the protected steps."""
 
@@ -62,6 +66,7 @@ class Checkpoints:
             return
         self._policy.protected = set(protected)
         self._check_space(state)
+        facts = {**facts, "shapes": _shapes(state)}
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(facts)
         )
@@ -73,16 +78,21 @@ class Checkpoints:
         return self._manager.restore(step, args=args)["facts"]
 
     def restore(self, step: int, template: Any) -> Any:
-        """The state at `step`; `template` has its shapes, types and shardings."""
+        """The state at `step`; `template` has its shapes, types and shardings.
+
+        Raises UserError when the checkpoint holds other arrays.
+        """
+        there, here = self.facts(step)["shapes"], _shapes(template)
+        for name in sorted(there.keys() | here.keys()):
+            if there.get(name) != here.get(name):
+                raise UserError(
+                    f"{self._folder / str(step)} holds another architecture: {name} is"
+                    f" {there.get(name, 'absent')} there, {here.get(name, 'absent')} here; choose"
+                    " another --workdir, or the code and config that it was made with"
+                )
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        try:
-            return self._manager.restore(step, args=args)["state"]
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f"{self._folder / str(step)} holds a state of another architecture than the"
-                f" config's: choose another --workdir or the config that it was made with"
-            ) from error
+        return self._manager.restore(step, args=args)["state"]
 
     def delete_after(self, step: int) -> None:
         """Delete the checkpoints of later steps than `step`."""
@@ -101,7 +111,7 @@ class Checkpoints:
 
     def _check_space(self, state: Any) -> None:
         # Orbax's own threads fill the screen when the disk is full: say it before they start.
-        needed = 1.2 * sum(x.nbytes for x in jax.tree.leaves(state))
+        needed = 1.2 * sum(x.nbytes for x in jax.tree.leaves(state)) + SPARE_BYTES
         free = shutil.disk_usage(self._folder).free
         if free < needed:
             error = f"No space left: {free / 1e6:.1f} MB free, {needed / 1e6:.1f} MB needed"
@@ -137,6 +147,11 @@ def check_same_config(stored: dict, config: dict, workdir: Path) -> None:
 
 # Keys that change what is shown and how fast, but no bit of the result.
 CHANGEABLE = {"name", "data.cache_gb", "data.threads", "log_every", "keep", "data.dir"}
+
+
+def _shapes(state: Any) -> dict[str, list[int]]:
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): list(x.shape) for path, x in leaves}
 
 
 def _flat(tree: dict, prefix: str = "") -> dict:

@@ -14,16 +14,31 @@ def rgb_to_y(rgb: np.ndarray) -> np.ndarray:
     """Y in 16..235, float64 [...] and not rounded, of RGB [..., 3] in 0..255.
 
     What the tables of CNN papers measure: (65.481 R + 128.553 G + 24.966 B) / 255 + 16.
+    Raises ValueError unless there are three channels.
     """
-    red, green, blue = (np.asarray(rgb[..., i], np.float64) for i in range(3))
+    rgb = _three_channels(rgb)
+    red, green, blue = (rgb[..., i] for i in range(3))
     return (65.481 * red + 128.553 * green + 24.966 * blue) / 255.0 + 16.0
 
 
 def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
-    """YCbCr, float64 [..., 3], of RGB [..., 3] in 0..255."""
-    return np.asarray(rgb, np.float64) @ _MATRIX.T + _OFFSET
+    """YCbCr, float64 [..., 3], of RGB [..., 3] in 0..255: Y in 16..235, Cb and Cr in 16..240.
+
+    Raises ValueError unless there are three channels.
+    """
+    return _three_channels(rgb) @ _MATRIX.T + _OFFSET
 
 
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
-    """RGB in 0..255, float64 [..., 3] and neither rounded nor clipped, of YCbCr [..., 3]."""
-    return (np.asarray(ycbcr, np.float64) - _OFFSET) @ np.linalg.inv(_MATRIX).T
+    """RGB in 0..255, float64 [..., 3] and neither rounded nor clipped, of YCbCr [..., 3].
+
+    Raises ValueError unless there are three channels.
+    """
+    return (_three_channels(ycbcr) - _OFFSET) @ np.linalg.inv(_MATRIX).T
+
+
+def _three_channels(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image, np.float64)
+    if image.ndim < 1 or image.shape[-1] != 3:
+        raise ValueError(f"expected [..., 3], not {list(image.shape)}")
+    return image

@@ -18,9 +18,11 @@ def _gaussian() -> np.ndarray:
 def psnr(sr: np.ndarray, hr: np.ndarray, data_range: float = 255.0) -> float:
     """Peak signal-to-noise ratio in dB over all elements; inf for equal pictures.
 
-    Raises ValueError when the shapes differ.
+    Raises ValueError when the shapes differ or the pictures are empty.
     """
     _check_shapes(sr, hr)
+    if 0 in sr.shape:
+        raise ValueError(f"there is nothing to compare in pictures of {list(sr.shape)}")
     mse = np.mean((np.asarray(sr, np.float64) - np.asarray(hr, np.float64)) ** 2)
     return float("inf") if mse == 0 else float(10.0 * np.log10(data_range**2 / mse))
 
@@ -28,24 +30,35 @@ def psnr(sr: np.ndarray, hr: np.ndarray, data_range: float = 255.0) -> float:
 def ssim(sr: np.ndarray, hr: np.ndarray, data_range: float = 255.0) -> float:
     """Structural similarity of pictures [h, w] or [h, w, c], the mean over channels.
 
-    11x11 Gaussian window of sigma 1.5, valid region only (Wang et al. 2004). Raises ValueError
-    when the shapes differ or a side is shorter than the window.
+    11x11 Gaussian window of sigma 1.5, valid region only (Wang et al. 2004, eq. 13). Raises
+    ValueError when the shapes differ, are others, or a side is shorter than the window.
     """
     _check_shapes(sr, hr)
-    if min(sr.shape[:2]) < WINDOW:
-        raise ValueError(f"SSIM needs sides of {WINDOW} pixels or more, not {sr.shape[:2]}")
+    if sr.ndim not in (2, 3):
+        raise ValueError(f"SSIM takes pictures [h, w] or [h, w, c], not {list(sr.shape)}")
+    _check_sides(sr.shape[:2])
     x, y = (np.asarray(image, np.float64) for image in (sr, hr))
     return float(np.mean(_ssim_map(x, y, data_range, _blur)))
 
 
 def psnr_on_device(sr: jax.Array, hr: jax.Array, data_range: float = 1.0) -> jax.Array:
-    """PSNR [b] in float32 of pictures [b, h, w, c]."""
+    """PSNR [b] in float32 of pictures [b, h, w, c]; inf for equal ones.
+
+    Raises ValueError when the shapes differ.
+    """
+    _check_shapes(sr, hr)
     mse = jnp.mean((sr.astype(jnp.float32) - hr.astype(jnp.float32)) ** 2, axis=(1, 2, 3))
     return 10.0 * jnp.log10(data_range**2 / mse)
 
 
 def ssim_on_device(sr: jax.Array, hr: jax.Array, data_range: float = 1.0) -> jax.Array:
-    """SSIM [b] in float32 of pictures [b, h, w, c], the mean over channels."""
+    """SSIM [b] in float32 of pictures [b, h, w, c], the mean over channels.
+
+    Within 1e-5 of `ssim`. Raises ValueError when the shapes differ or a side is shorter than the
+    window.
+    """
+    _check_shapes(sr, hr)
+    _check_sides(sr.shape[1:3])
     x, y = sr.astype(jnp.float32), hr.astype(jnp.float32)
     return jnp.mean(_ssim_map(x, y, data_range, _blur_on_device), axis=(1, 2, 3))
 
@@ -80,3 +93,8 @@ def _blur_on_device(image: jax.Array) -> jax.Array:
 def _check_shapes(sr, hr) -> None:
     if sr.shape != hr.shape:
         raise ValueError(f"SR is {list(sr.shape)}, but HR is {list(hr.shape)}")
+
+
+def _check_sides(sides) -> None:
+    if min(sides) < WINDOW:
+        raise ValueError(f"SSIM needs sides of {WINDOW} pixels or more, not {list(sides)}")

@@ -13,21 +13,28 @@ from jsr.errors import UserError
 class Protocol:
     """One way to score an SR picture: on which colours, and how much of the border is left out.
 
-    `shave` counts the border in scales: 1 leaves out `scale` pixels on each side.
+    `border` counts in scales: 1 leaves out `scale` pixels on each side.
     """
 
     name: str
     color: Literal["y", "rgb"]
-    shave: int
+    border: int
+
+    def shave(self, scale: int) -> int:
+        """How many pixels are left out on each side."""
+        return self.border * scale
 
     def plane(self, image: np.ndarray, scale: int) -> np.ndarray:
-        """What is compared of a picture uint8 [h, w], [h, w, 1] or [h, w, 3], float64."""
+        """What is compared of a picture uint8 [h, w], [h, w, 1] or [h, w, 3], float64.
+
+        Gray counts as three equal channels.
+        """
         if image.ndim == 2:
             image = image[..., None]
         if image.shape[-1] == 1:
             image = np.repeat(image, 3, axis=-1)
-        border = self.shave * scale
-        image = image[border : image.shape[0] - border, border : image.shape[1] - border]
+        shave = self.shave(scale)
+        image = image[shave : image.shape[0] - shave, shave : image.shape[1] - shave]
         return color.rgb_to_y(image) if self.color == "y" else image.astype(np.float64)
 
 
@@ -50,12 +57,22 @@ def get_protocol(name: str) -> Protocol:
 
 
 def score(sr: np.ndarray, hr: np.ndarray, scale: int, protocol: Protocol) -> dict[str, float]:
-    """{"psnr", "ssim"} of SR against HR, both uint8 [h, w] or [h, w, c] of the same size.
+    """{"psnr", "ssim"} of SR against HR, both uint8 [h, w], [h, w, 1] or [h, w, 3].
 
-    HR is cropped to a multiple of the scale already. Raises ValueError when the sizes differ or
-    less than SSIM's window is left inside the border.
+    Raises ValueError when the shapes differ or are others, a picture is not uint8, HR is not
+    cropped to a multiple of the scale, or less than SSIM's window is left inside the border.
     """
-    if sr.shape[:2] != hr.shape[:2]:
-        raise ValueError(f"SR is {sr.shape[:2]}, but HR is {hr.shape[:2]}")
+    _check(sr, hr, scale)
     x, y = protocol.plane(sr, scale), protocol.plane(hr, scale)
     return {"psnr": metrics.psnr(x, y), "ssim": metrics.ssim(x, y)}
+
+
+def _check(sr: np.ndarray, hr: np.ndarray, scale: int) -> None:
+    if sr.shape != hr.shape:
+        raise ValueError(f"SR is {list(sr.shape)}, but HR is {list(hr.shape)}")
+    if hr.ndim not in (2, 3) or hr.shape[2:] not in ((), (1,), (3,)):
+        raise ValueError(f"expected [h, w], [h, w, 1] or [h, w, 3], not {list(hr.shape)}")
+    if sr.dtype != np.uint8 or hr.dtype != np.uint8:
+        raise ValueError(f"expected uint8, but SR is {sr.dtype} and HR is {hr.dtype}")
+    if hr.shape[0] % scale or hr.shape[1] % scale:
+        raise ValueError(f"HR {list(hr.shape[:2])} is not cropped to a multiple of {scale}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from jsr import losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
+from jsr.lookup import find
 from jsr.models import hyper_parameters, make_model
 from jsr.state import TrainState
 from jsr.weights import load_network
@@ -148,7 +149,7 @@ class Recipe:
 
     def _content(self, config) -> dict:
         return {
-            "pixel_loss": losses.PIXEL[config.pixel_loss],
+            "pixel_loss": find("pixel loss", config.pixel_loss, losses.PIXEL),
             "pixel_weight": config.pixel_weight,
             "perceptual": self._perceptual if config.perceptual_weight else None,
             "perceptual_weight": config.perceptual_weight,
@@ -168,7 +169,7 @@ class Recipe:
             self.discriminator,
             optimizers["gen"],
             optimizers["disc"],
-            adversarial=losses.ADVERSARIAL[config.adversarial],
+            adversarial=find("adversarial loss", config.adversarial, losses.ADVERSARIAL),
             adversarial_weight=config.adversarial_weight,
             penalty=config.penalty,
             penalty_weight=config.penalty_weight,
@@ -189,13 +190,12 @@ def check_config(config) -> None:
     """Raise UserError for values that would fail, or do something else than they say, later."""
     if not config.stages or list(config.stages) != [s for s in STAGES if s in config.stages]:
         raise UserError(f"stages is {tuple(config.stages)}: expected some of {STAGES}, in order")
-    for key in ("dtype",):
-        _choice(config, key, ("float32", "bfloat16"))
+    _choice(config, "dtype", ("float32", "bfloat16"))
     _choice(config, "protocol", tuple(protocols.PROTOCOLS))
     for name in config.stages:
-        _choice(config, f"{name}.pixel_loss", tuple(losses.PIXEL))
+        find("pixel loss", config[name].pixel_loss, losses.PIXEL)
     if "gan" in config.stages:
-        _choice(config, "gan.adversarial", tuple(losses.ADVERSARIAL))
+        find("adversarial loss", config.gan.adversarial, losses.ADVERSARIAL)
         _choice(config, "gan.penalty", PENALTIES)
     positive = ["scale", "data.patch", "data.batch_size", "accumulate", "steps_per_dispatch"]
     positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped"]

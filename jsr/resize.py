@@ -6,6 +6,7 @@ the picture (today's MATLAB), `replicate` repeats its edge (older ones).
 
 import math
 from collections.abc import Callable
+from numbers import Integral, Real
 
 import jax
 import jax.numpy as jnp
@@ -63,15 +64,15 @@ def imresize(
     each of the two passes as MATLAB does, or with `rounded=False` only at the end; floats come
     back as float64, unrounded. The output of a scale has ceil(size * scale) pixels. `antialias`
     stretches the kernel when shrinking (never for `nearest`). The smaller scale goes first, the
-    height on ties. Raises ValueError for bad arguments.
+    height on ties. Away from the borders a crop that starts on the coarser picture's grid gives
+    the crop of the result, for floats bit for bit when shrinking by a whole factor.
+
+    Raises ValueError for an empty picture, another shape or type, and bad arguments.
     """
-    _check(image, scale, shape, method, edges)
+    image = np.asarray(image)
+    _check_image(image)
     sizes = image.shape[:2]
-    if shape is None:
-        shape = tuple(math.ceil(size * scale) for size in sizes)
-        scales = (float(scale), float(scale))
-    else:
-        scales = tuple(out / size for out, size in zip(shape, sizes, strict=True))
+    shape, scales = _target(sizes, scale, shape)
     top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else None
     result = image
     for axis in sorted((0, 1), key=lambda axis: scales[axis]):
@@ -85,13 +86,20 @@ def imresize(
 def downscale(hr: np.ndarray, scale: int, edges: str = "symmetric") -> np.ndarray:
     """The benchmark LR of an HR picture: uint8 [h, w, c] to [h // scale, w // scale, c].
 
-    HR is cropped to a multiple of the scale first.
+    HR is cropped to a multiple of the scale first. Raises ValueError like `crop_to_multiple`.
     """
     return imresize(crop_to_multiple(hr, scale), scale=1.0 / scale, edges=edges)
 
 
 def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
-    """The top-left part [h', w', ...] whose sides are multiples of `scale`."""
+    """The top-left part [h', w', ...] whose sides are multiples of `scale`, a view.
+
+    Raises ValueError when the scale is not a positive integer or larger than a side.
+    """
+    if not isinstance(scale, Integral) or scale < 1:
+        raise ValueError(f"scale must be a positive integer, not {scale}")
+    if min(image.shape[:2]) < scale:
+        raise ValueError(f"a picture of {image.shape[:2]} has no multiple of {scale} in it")
     height, width = (size - size % scale for size in image.shape[:2])
     return image[:height, :width]
 
@@ -104,7 +112,12 @@ def resize_matrix(
     edges: str = "symmetric",
     antialias: bool = True,
 ) -> np.ndarray:
-    """One pass as a matrix: float64 [size_out, size_in], rows summing to one."""
+    """One pass of `imresize` as a matrix: float64 [size_out, size_in], rows summing to one.
+
+    Raises ValueError for bad arguments.
+    """
+    if min(size_in, size_out) < 1 or not 0 < scale < math.inf:
+        raise ValueError(f"cannot resize {size_in} to {size_out} pixels by {scale}")
     indices, weights = _taps(size_in, size_out, scale, method, edges, antialias)
     matrix = np.zeros((size_out, size_in))
     np.add.at(matrix, (np.arange(size_out)[:, None], indices), weights)
@@ -118,24 +131,34 @@ def resize_on_device(image: jax.Array, matrix_h: jax.Array, matrix_w: jax.Array)
     return jnp.einsum("Ww,...hwc->...hWc", matrix_w, image, precision=high)
 
 
-def _check(image, scale, shape, method, edges) -> None:
-    if image.ndim not in (2, 3) or image.dtype.kind not in "uf":
+def _check_image(image: np.ndarray) -> None:
+    known = image.dtype in (np.uint8, np.uint16) or image.dtype.kind == "f"
+    if image.ndim not in (2, 3) or image.size == 0 or not known:
         raise ValueError(
-            f"image must be an unsigned or float [h, w] or [h, w, c], not {image.dtype}"
-            f" {list(image.shape)}"
+            "image must be uint8, uint16 or float [h, w] or [h, w, c] and not empty, but is"
+            f" {image.dtype} {list(image.shape)}"
         )
+
+
+def _target(sizes, scale, shape) -> tuple[tuple[int, int], tuple[float, float]]:
+    """The height and width of the output, and by how much each side is scaled."""
     if (scale is None) == (shape is None):
         raise ValueError("give either scale or shape")
-    if (scale is not None and scale <= 0) or (shape is not None and min(shape) < 1):
-        raise ValueError(f"the size must be positive: scale {scale}, shape {shape}")
-    if method not in METHODS:
-        raise ValueError(f"method {method!r} is unknown; known: {', '.join(METHODS)}")
-    if edges not in EDGES:
-        raise ValueError(f"edges {edges!r} is unknown; known: {', '.join(EDGES)}")
+    if shape is None:
+        if not isinstance(scale, Real) or not 0 < scale < math.inf:
+            raise ValueError(f"scale must be a positive number, not {scale}")
+        return tuple(math.ceil(size * scale) for size in sizes), (float(scale),) * 2
+    if len(shape) != 2 or not all(isinstance(side, Integral) and side > 0 for side in shape):
+        raise ValueError(f"shape must be two positive integers (height, width), not {shape}")
+    return tuple(shape), tuple(out / size for out, size in zip(shape, sizes, strict=True))
 
 
 def _taps(size_in, size_out, scale, method, edges, antialias) -> tuple[np.ndarray, np.ndarray]:
     """For each output pixel the input pixels that it reads and their weights, both [out, taps]."""
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown; known: {', '.join(METHODS)}")
+    if edges not in EDGES:
+        raise ValueError(f"edges {edges!r} is unknown; known: {', '.join(EDGES)}")
     kernel, support = METHODS[method]
     stretch = min(scale, 1.0) if antialias and method != "nearest" else 1.0
     width = support / stretch

@@ -9,6 +9,7 @@ from flax import linen as nn
 from flax import struct
 
 from jsr.errors import UserError
+from jsr.lookup import find
 
 OPTIMIZERS = {
     "adam": lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
@@ -77,11 +78,9 @@ def make_optimizer(config, steps: int) -> optax.GradientTransformation:
     Gradients are clipped by their global norm before anything else. Raises UserError for an
     unknown name.
     """
-    if config.name not in OPTIMIZERS:
-        known = ", ".join(sorted(OPTIMIZERS))
-        raise UserError(f"optimizer {config.name!r} is unknown; known: {known}")
+    make = find("optimizer", config.name, OPTIMIZERS)
     parts = [optax.clip_by_global_norm(config.clip)] if config.clip > 0 else []
-    parts.append(OPTIMIZERS[config.name](config))
+    parts.append(make(config))
     if config.weight_decay > 0:
         parts.append(optax.add_decayed_weights(config.weight_decay))
     parts.append(optax.scale_by_learning_rate(make_schedule(config, steps)))

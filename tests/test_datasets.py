@@ -130,7 +130,7 @@ def test_a_cache_that_cannot_be_written_is_the_users_mistake(tmp_path, monkeypat
 
 
 def test_unknown_names_and_splits_list_the_known_ones():
-    with pytest.raises(UserError, match=r"'div3k'.*sample_photos, image_folder, div2k, celeb_a"):
+    with pytest.raises(UserError, match=r"'div3k'.*celeb_a, div2k, image_folder, sample_photos"):
         open_photos("div3k", "train", None)
     with pytest.raises(UserError, match=r"'validation'.*train, valid, test"):
         open_photos("sample_photos", "validation", None)

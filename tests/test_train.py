@@ -247,8 +247,8 @@ def test_photos_smaller_than_the_crop(photos, tmp_path):
     [
         ("dtype", "float16", "expected one of float32, bfloat16"),
         ("stages", ("gan", "pixel"), "expected some of"),
-        ("pixel.pixel_loss", "l3", "expected one of l1, l2, charbonnier"),
-        ("gan.adversarial", "gans", "expected one of vanilla"),
+        ("pixel.pixel_loss", "l3", "pixel loss 'l3' is unknown; known: charbonnier, l1, l2"),
+        ("gan.adversarial", "gans", "adversarial loss 'gans' is unknown"),
         ("gan.penalty", "gp", "expected one of none"),
         ("scale", 0, "at least 1"),
         ("eval_every", 0, "at least 1"),
@@ -258,7 +258,7 @@ def test_photos_smaller_than_the_crop(photos, tmp_path):
         ("pixel.optimizer.name", "adamm", "optimizer 'adamm' is unknown"),
         ("pixel.optimizer.schedule", "cos", "schedule 'cos' is unknown"),
         ("pixel.optimizer.warmup", 99, "shorter than the stage"),
-        ("data.name", "div3k", "not known"),
+        ("data.name", "div3k", "dataset 'div3k' is unknown"),
     ],
 )
 def test_values_that_cannot_be_built_are_named(photos, tmp_path, key, value, message):

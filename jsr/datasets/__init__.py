@@ -4,13 +4,13 @@ A dataset is a function `open_split(split, data_dir) -> Photos`; `DATASETS` name
 Anyone's own function serves as well, by the name `package.module:function`.
 """
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from jsr.errors import UserError
+from jsr.lookup import find
 
 SPLITS = ("train", "valid", "test")
 
@@ -66,18 +66,4 @@ def open_photos(name: str, split: str, data_dir: str | None) -> Photos:
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r} is not known: use {', '.join(SPLITS)}")
-    target = DATASETS.get(name, name)
-    if ":" not in target:
-        raise UserError(
-            f"dataset {name!r} is not known: use {', '.join(DATASETS)}, "
-            "or package.module:function of your own"
-        )
-    return _find_function(target)(split, data_dir or None)
-
-
-def _find_function(target: str) -> Callable[[str, str | None], Photos]:
-    module, _, function = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"dataset {target!r} cannot be imported: {error}") from error
+    return find("dataset", name, DATASETS)(split, data_dir or None)

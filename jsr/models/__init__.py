@@ -1,13 +1,13 @@
 """Networks by name, one family a file."""
 
 import dataclasses
-import importlib
 from typing import Any, Literal, get_args, get_origin
 
 import jax.numpy as jnp
 from flax import linen as nn
 
 from jsr.errors import UserError
+from jsr.lookup import find
 
 MODELS = {
     "srresnet": "jsr.models.srresnet:SRResNet",
@@ -22,6 +22,8 @@ MODELS = {
 def make_model(name: str, /, **hparams: Any) -> nn.Module:
     """The network `name` with its hyper-parameters; those left out keep their defaults.
 
+    Your own network goes by `package.module:Class`, a linen module.
+
     Raises UserError for an unknown name, and for a hyper-parameter that the network does not have
     or whose value it cannot take.
     """
@@ -33,7 +35,7 @@ def make_model(name: str, /, **hparams: Any) -> nn.Module:
         expected = _expected(known[key], value)
         if expected:
             raise UserError(f"{key} of model {name!r} must be {expected}, not {value!r}")
-    return _model_class(name)(**hparams)
+    return find("model", name, MODELS)(**hparams)
 
 
 def hyper_parameters(name: str) -> tuple[str, ...]:
@@ -41,15 +43,8 @@ def hyper_parameters(name: str) -> tuple[str, ...]:
     return tuple(_fields(name))
 
 
-def _model_class(name: str) -> type[nn.Module]:
-    if name not in MODELS:
-        raise UserError(f"model {name!r} is unknown; known: {', '.join(sorted(MODELS))}")
-    module, _, cls = MODELS[name].partition(":")
-    return getattr(importlib.import_module(module), cls)
-
-
 def _fields(name: str) -> dict[str, dataclasses.Field]:
-    fields = dataclasses.fields(_model_class(name))
+    fields = dataclasses.fields(find("model", name, MODELS))
     # Flax adds two fields of its own to every module.
     return {f.name: f for f in fields if f.name not in ("parent", "name")}
 

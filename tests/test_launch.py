@@ -1,0 +1,87 @@
+"""The set-up commands, with a Python that only says what it was asked."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+import runs
+
+ECHO = '#!/bin/bash\nprintf "%s\\n" "$*"\n'
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A clone whose .venv is up to date."""
+    for name in ("launch", "tests"):
+        (tmp_path / name).mkdir()
+    for name in ("launch/local.sh", "launch/environment.sh", "launch/requirements.lock"):
+        shutil.copy(runs.ROOT / name, tmp_path / name)
+    shutil.copy(runs.ROOT / "tests/run.sh", tmp_path / "tests/run.sh")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(runs.ROOT / "launch/requirements.lock", tmp_path / ".venv" / ".jsr-lock")
+    for name in ("python", "ruff"):
+        program = tmp_path / ".venv" / "bin" / name
+        program.write_text(ECHO)
+        program.chmod(0o755)
+    return tmp_path
+
+
+def run(*words, **environment):
+    environment = {**os.environ, **environment}
+    return subprocess.run(words, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ([], "-m jsr.main --config configs/srgan.py"),
+        (["--workdir", "W"], "-m jsr.main --config configs/srgan.py --workdir W"),
+        (["--config", "configs/srresnet.py"], "-m jsr.main --config configs/srresnet.py"),
+        (["--config=a b.py"], "-m jsr.main --config=a b.py"),
+        (["--config.seed", "1"], "-m jsr.main --config configs/srgan.py --config.seed 1"),
+    ],
+)
+def test_local_runs_the_main_job_and_passes_arguments(clone, arguments, asked):
+    done = run("bash", str(clone / "launch/local.sh"), *arguments)
+    assert done.stdout.strip() == asked, done.stderr
+
+
+def test_run_lints_then_tests(clone):
+    done = run("bash", str(clone / "tests/run.sh"), "-k", "x")
+    assert done.stdout.splitlines()[-1] == "-m pytest -k x"
+    assert "check --quiet ." in done.stdout
+
+
+def test_a_changed_lock_makes_the_environment_anew(clone):
+    (clone / "launch" / "requirements.lock").write_text("no-such-package-of-that-name==0\n")
+    fake = clone / "python3"
+    fake.write_text('#!/bin/bash\necho "$*" >>"$LOG"\n[[ "$*" != *venv* ]]\n')
+    fake.chmod(0o755)
+    log = clone / "log"
+    done = run("bash", str(clone / "launch/local.sh"), PYTHON=str(fake), LOG=str(log))
+    assert done.returncode != 0
+    assert "-m venv --clear .venv" in log.read_text()
+
+
+def test_no_supported_python_is_said(clone):
+    (clone / ".venv" / ".jsr-lock").write_text("")
+    # Only what the script itself needs is on the path.
+    tools = clone / "tools"
+    tools.mkdir()
+    for name in ("cmp", "dirname"):
+        (tools / name).symlink_to(shutil.which(name))
+    bash = shutil.which("bash")
+    done = run(bash, str(clone / "launch/local.sh"), PYTHON="no-python", PATH=str(tools))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: Python 3.11, 3.12 or 3.13 is needed")
+
+
+def test_the_lock_has_every_package_of_the_project():
+    lock = (runs.ROOT / "launch" / "requirements.lock").read_text()
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lock.splitlines()}
+    project = (runs.ROOT / "pyproject.toml").read_text()
+    block = project[project.index("dependencies = [") :]
+    needed = [line.split('"')[1] for line in block[: block.index("]")].splitlines() if '"' in line]
+    names = {n.split(">")[0].split("[")[0].lower().replace("_", "-") for n in needed}
+    assert len(names) > 10 and names <= pinned

@@ -1,0 +1,127 @@
+"""PSNR and SSIM: equal to scikit-image and to figures by hand; the device equal to the host."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import skimage.data
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from jsr.metrics import psnr, psnr_on_device, ssim, ssim_on_device
+
+
+def pictures(sigma=12.0, side=96):
+    """A photograph [h, w, 3] in 0..255 and the same with noise, float64."""
+    hr = skimage.data.astronaut()[:side, 200 : 200 + side].astype(np.float64)
+    sr = np.clip(hr + np.random.default_rng(0).normal(0, sigma, hr.shape), 0, 255)
+    return np.round(sr), hr
+
+
+def test_psnr_of_a_constant_error():
+    hr = np.zeros((4, 4), np.uint8)
+    assert psnr(hr + np.uint8(255), hr) == 0
+    assert psnr(hr + np.uint8(16), hr) == pytest.approx(20 * math.log10(255 / 16), abs=1e-12)
+    assert psnr(hr + 0.1, hr, data_range=1.0) == pytest.approx(20, abs=1e-12)
+
+
+def test_psnr_of_unsigned_pictures_does_not_wrap():
+    low, high = np.full((4, 4), 1, np.uint8), np.full((4, 4), 3, np.uint8)
+    assert psnr(low, high) == psnr(high, low) == pytest.approx(20 * math.log10(255 / 2))
+
+
+def test_psnr_averages_over_the_channels_errors():
+    sr, hr = pictures()
+    expected = peak_signal_noise_ratio(hr, sr, data_range=255)
+    assert psnr(sr, hr) == pytest.approx(expected, abs=1e-10)
+
+
+def test_equal_pictures():
+    _, hr = pictures()
+    assert psnr(hr, hr) == math.inf
+    assert ssim(hr, hr) == pytest.approx(1, abs=1e-12)
+    batch = jnp.asarray(hr[None] / 255, jnp.float32)
+    assert psnr_on_device(batch, batch)[0] == math.inf
+    assert ssim_on_device(batch, batch)[0] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("channel_axis", [None, -1])
+@pytest.mark.parametrize("data_range", [1.0, 255.0])
+def test_ssim_is_scikit_images(channel_axis, data_range):
+    sr, hr = (image[:, :80] * data_range / 255 for image in pictures())
+    if channel_axis is None:
+        sr, hr = sr[..., 1], hr[..., 1]
+    expected = structural_similarity(
+        hr,
+        sr,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=data_range,
+        channel_axis=channel_axis,
+    )
+    assert 0.1 < expected < 0.9
+    assert ssim(sr, hr, data_range) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ssim_of_flat_pictures_is_the_luminance_term():
+    a, b, c1 = 100.0, 120.0, (0.01 * 255) ** 2
+    expected = (2 * a * b + c1) / (a * a + b * b + c1)
+    assert ssim(np.full((11, 15), a), np.full((11, 15), b)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_ssim_reads_the_valid_region_only():
+    # 11x11 pixels have one window: its centre pixel weighs the square of the window's peak.
+    x = np.arange(-5, 6)
+    window = np.exp(-(x**2) / 4.5)
+    window = np.outer(window, window) / window.sum() ** 2
+    sr = np.random.default_rng(2).uniform(0, 255, (11, 11))
+    hr = np.random.default_rng(3).uniform(0, 255, (11, 11))
+    mean_x, mean_y = (window * sr).sum(), (window * hr).sum()
+    var_x = (window * (sr - mean_x) ** 2).sum()
+    var_y = (window * (hr - mean_y) ** 2).sum()
+    covariance = (window * (sr - mean_x) * (hr - mean_y)).sum()
+    c1, c2 = 2.55**2, 7.65**2
+    expected = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    expected /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    assert ssim(sr, hr) == pytest.approx(expected, abs=1e-12)
+
+
+def test_ssim_averages_over_channels():
+    sr, hr = pictures()
+    channels = [ssim(sr[..., i], hr[..., i]) for i in range(3)]
+    assert np.ptp(channels) > 1e-3
+    assert ssim(sr, hr) == pytest.approx(np.mean(channels), abs=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.6, 12.0, 60.0])
+def test_the_device_is_within_its_bounds(sigma):
+    sr, hr = pictures(sigma)
+    flat = np.full_like(hr, 250.0)
+    pairs = [(sr, hr), (flat + np.round(sr - hr).clip(-5, 5), flat)]
+    x, y = (
+        np.stack(images).astype(np.float32) / np.float32(255) for images in zip(*pairs, strict=True)
+    )
+    psnrs, ssims = psnr_on_device(x, y), ssim_on_device(x, y)
+    assert psnrs.dtype == ssims.dtype == jnp.float32 and psnrs.shape == ssims.shape == (2,)
+    for i in range(2):
+        assert psnrs[i] == pytest.approx(psnr(x[i], y[i], 1.0), abs=1e-4)
+        assert ssims[i] == pytest.approx(ssim(x[i], y[i], 1.0), abs=1e-5)
+
+
+@pytest.mark.parametrize("function", [psnr, ssim, psnr_on_device, ssim_on_device])
+def test_other_shapes_are_refused(function):
+    with pytest.raises(ValueError, match=r"SR is \[1, 16, 16, 3\], but HR is \[1, 16, 16, 1\]"):
+        function(np.zeros((1, 16, 16, 3)), np.zeros((1, 16, 16, 1)))
+
+
+def test_pictures_without_a_window_are_refused():
+    for shape in ((10, 40), (40, 10, 3)):
+        with pytest.raises(ValueError, match="sides of 11 pixels"):
+            ssim(np.zeros(shape), np.zeros(shape))
+    with pytest.raises(ValueError, match="sides of 11 pixels"):
+        ssim_on_device(np.zeros((2, 40, 10, 3)), np.zeros((2, 40, 10, 3)))
+    with pytest.raises(ValueError, match=r"\[h, w\] or \[h, w, c\]"):
+        ssim(np.zeros((16, 16, 16, 3)), np.zeros((16, 16, 16, 3)))
+    with pytest.raises(ValueError, match="nothing to compare"):
+        psnr(np.zeros((0, 4)), np.zeros((0, 4)))

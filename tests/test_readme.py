@@ -1,0 +1,66 @@
+"""What the README says is run from the README."""
+
+import importlib
+import re
+import sys
+
+import numpy as np
+import pytest
+import runs
+from PIL import Image
+
+from jsr import train as training
+from jsr.models import make_model
+from jsr.weights import save_network
+
+README = (runs.ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_ten_lines_as_a_library(here, capsys):
+    module = make_model("msrresnet", scale=4, features=4, blocks=1)
+    variables = module.init(__import__("jax").random.key(0), np.zeros((1, 8, 8, 3)))
+    facts = {"model": "msrresnet", "hparams": {"scale": 4, "features": 4, "blocks": 1}}
+    facts |= {"scale": 4, "channels": "rgb", "protocol": "y", "licence": "", "data": ""}
+    (here / "runs" / "srgan").mkdir(parents=True)
+    save_network(here / "runs" / "srgan" / "best.safetensors", variables, facts)
+    Image.fromarray(np.zeros((6, 9, 3), np.uint8)).save(here / "photo.jpg")
+    block = BLOCKS[0]
+    assert len([line for line in block.splitlines() if line.strip()]) <= 10
+    names = {}
+    exec(block, names)
+    assert capsys.readouterr().out == "msrresnet 4 (6, 9, 3) (24, 36, 3)\n"
+    assert names["raw"].shape == (1, 24, 36, 3)
+
+
+def test_your_own_network_dataset_and_loss(here):
+    (here / "mine.py").write_text(BLOCKS[1])
+    try:
+        config = importlib.import_module("mine").get_config("smoke")
+        table = training.train(config, here / "run")
+    finally:
+        sys.modules.pop("mine", None)
+    assert "pixel stage" in table and "mine:noise" in table
+
+
+def test_every_path_and_command_that_it_names_is_there():
+    for path in re.findall(r"`((?:jsr|configs|launch|tests)/[\w./]+)`", README):
+        assert (runs.ROOT / path).exists(), path
+    for module in re.findall(r"python -m (jsr\.\w+)", README):
+        assert importlib.util.find_spec(module), module
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (runs.ROOT / path).exists(), path
+
+
+def test_the_tree_names_every_file():
+    tree = README[README.index("## The tree") : README.index("## Tests")]
+    for path in (runs.ROOT / "jsr").iterdir():
+        if path.suffix == ".py" and path.name != "__init__.py":
+            assert f"`{path.name}`" in tree, path.name
