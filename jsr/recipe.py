@@ -46,11 +46,12 @@ class Recipe:
         self._key = jax.random.key(config.seed)
         self._perceptual = self._perceptual_loss()
         self._optimizers = {name: self._stage_optimizers(name) for name in config.stages}
+        self._check_sizes()
 
     def start(self) -> TrainState:
         """The state at step 0, on the mesh; from config.init's weights where it names some."""
         optimizer = self._optimizers[self.stages[0].name]["gen"]
-        lr = jnp.zeros((1, self.config.data.patch, self.config.data.patch, 3))
+        lr, _ = self._example()
         gen = state.init_net(self._stream(0), self.generator, optimizer, lr)
         if self.config.init:
             gen = self._warm(gen, optimizer)
@@ -61,11 +62,8 @@ class Recipe:
         if stage.name == "pixel":
             return train_state
         optimizers = self._optimizers["gan"]
-        patch, scale = self.config.data.patch, self.config.scale
-        lr = jnp.zeros((1, patch, patch, 3))
-        hr = jnp.zeros((1, patch * scale, patch * scale, 3))
-        key = self._stream(1)
-        disc = state.init_net(key, self.discriminator, optimizers["disc"], hr, lr)
+        lr, hr = self._example()
+        disc = state.init_net(self._stream(1), self.discriminator, optimizers["disc"], hr, lr)
         return parallel.replicate(state.start_gan(train_state, disc, optimizers["gen"]), self.mesh)
 
     def template(self, stage_name: str) -> TrainState:
@@ -97,6 +95,21 @@ class Recipe:
 
     def _stream(self, number: int) -> jax.Array:
         return jax.random.fold_in(self._key, number)
+
+    def _example(self) -> tuple[jax.Array, jax.Array]:
+        """An LR and an HR patch of the sizes trained on."""
+        side, scale = self.config.data.patch, self.config.scale
+        return jnp.zeros((1, side, side, 3)), jnp.zeros((1, side * scale, side * scale, 3))
+
+    def _check_sizes(self) -> None:
+        # A discriminator that cannot take the patch should not say so after the pixel stage.
+        lr, hr = self._example()
+        try:
+            jax.eval_shape(self.generator.init, self._key, lr)
+            if "gan" in self.config.stages:
+                jax.eval_shape(self.discriminator.init, self._key, hr, lr)
+        except ValueError as error:
+            raise UserError(f"data.patch {self.config.data.patch} does not fit: {error}") from error
 
     def _network(self, config, **fixed):
         hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}

@@ -27,9 +27,9 @@ from jsr.writer import Writer
 def train(config, workdir: Path, profile: bool = False) -> str | None:
     """Train as `config` says in `workdir`, resuming what is there.
 
-    Returns the table of the test split as text, or None when a signal stopped the run before its
-    end (rerunning the same call goes on). Raises UserError for what the user can mend, PartlyDone
-    when training cannot go on (collapsed twice, or not finite).
+    Returns the table of the test split as text, on process 0; or None when a signal stopped the run
+    before its end (rerunning the same call goes on). Raises UserError for what the user can mend,
+    PartlyDone when training cannot go on (collapsed twice, or not finite).
     """
     run = Run(config, Path(workdir), profile)
     try:
@@ -39,6 +39,8 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
             run.checkpoints.close()
         if run.stage is not None:
             run.writer.line(f"stopped at step {run.step}: rerun the same command to go on")
+            return None
+        if parallel.process_index():
             return None
         table = report(run.workdir, config, run.test)
         run.writer.line(f"wrote table.md, table.csv, table.json and sheet.png to {run.workdir}")

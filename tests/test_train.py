@@ -143,6 +143,38 @@ def test_every_preset_of_every_config_runs(name, photos, tmp_path):
         assert training.train(config, tmp_path / preset) is not None, preset
 
 
+@pytest.mark.parametrize(
+    ("discriminator", "hparams", "changes"),
+    [
+        ("conditional", {"features": 4, "dense": 8}, {"gan__adversarial": "minimax"}),
+        (
+            "patchgan",
+            {"features": 4, "norm": "none", "conditional": True},
+            {"gan__adversarial": "wgan", "gan__penalty": "gradient_penalty"},
+        ),
+        ("unet", {"features": 4}, {"gan__adversarial": "hinge", "dtype": "bfloat16"}),
+    ],
+)
+def test_every_discriminator_trains(photos, tmp_path, discriminator, hparams, changes):
+    config = small_config(photos, **changes)
+    base.smoke(config)
+    config.discriminator.name = discriminator
+    with config.unlocked():
+        config.discriminator.hparams = ConfigDict(hparams)
+    assert "gan stage" in training.train(config, tmp_path)
+    records = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert np.isfinite(json.loads(records[-1])["d_loss"])
+
+
+def test_a_patch_that_the_discriminator_cannot_take_is_said_at_once(photos, tmp_path):
+    config = small_config(photos, data__patch=7)
+    config.discriminator.name = "unet"
+    with config.unlocked():
+        config.discriminator.hparams = ConfigDict({"features": 4})
+    with pytest.raises(UserError, match=r"data\.patch 7 does not fit: .*8"):
+        training.train(config, tmp_path)
+
+
 def scores_by_step(monkeypatch, psnr, accuracy=0.8):
     """Replace the scores of the adversarial stage by functions of (step, rollbacks)."""
     real = Validation.__call__
