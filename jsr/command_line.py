@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,10 @@ _HERE = Path(__file__).parent
 CONFIGS = next(
     folder for folder in (_HERE / "configs", _HERE.parent / "configs") if folder.exists()
 )
+
+MISSING = "--config is missing: try --config configs/srgan.py"
+# So that --help counts --config among the front door's own flags.
+flags.disclaim_key_flags()
 
 
 def run_command(command: Callable[[list[str]], None]) -> None:
@@ -35,32 +40,65 @@ def run_command(command: Callable[[list[str]], None]) -> None:
         sys.exit(130)
 
 
-def define_config(name: str = "config") -> flags.FlagHolder:
+def define_config() -> flags.FlagHolder:
     """Define --config FILE[:PRESETS], required, and --config.KEY VALUE for each of its keys."""
     _find_configs_package()
     help_text = "experiment and presets: configs/srgan.py:div2k; any key: --config.scale 2"
-    return config_flags.DEFINE_config_file(name, None, help_text, lock_config=True)
+    return config_flags.DEFINE_config_file("config", None, help_text, lock_config=True)
 
 
 def read_config(flag: flags.FlagHolder) -> ConfigDict:
     """The config that the flag names. Raises UserError where none was given."""
     if flag.value is None:
-        raise UserError(f"--{flag.name} is missing: try --{flag.name} configs/srgan.py")
+        raise UserError(MISSING)
     return flag.value
 
 
 def _parse(arguments: list[str]) -> list[str]:
     """absl's parsing, whose mistakes, a config file's own among them, become UserErrors."""
     arguments = [_find_packaged(word) for word in arguments]
+    path = _config_path(arguments) if "config" in flags.FLAGS else None
+    config = None if path is None else _run_config(path)
     try:
-        words = flags.FLAGS(arguments)
-    except (AttributeError, KeyError) as error:
-        raise UserError(_unknown_key(arguments) or _last_line(error)) from error
-    except (flags.Error, TypeError, ValueError) as error:
-        raise UserError(_last_line(error)) from error
-    if (path := _config_path(arguments)) and not Path(path.partition(":")[0]).is_file():
-        raise UserError(f"there is no config file {path.partition(':')[0]}")
-    return words
+        return flags.FLAGS(arguments)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise UserError(_unknown_key(arguments, config) or text) from error
+    except SystemExit:
+        # absl leaves with 1 after --help.
+        sys.exit(0)
+
+
+def _run_config(path: str) -> ConfigDict:
+    """What the file of --config FILE[:PRESETS] makes. Raises UserError for all that it raises."""
+    if not path:
+        raise UserError(MISSING)
+    file = path.partition(":")[0]
+    if not Path(file).is_file():
+        raise UserError(f"there is no config file {file}")
+    try:
+        config = flags.FLAGS["config"].parser.parse(path)
+        # A file that could not be read inside get_config() is told at the first use.
+        getattr(config, "keys", None)
+    except Exception as error:
+        raise UserError(f"{file}: {_describe(error, file)}") from error
+    if not isinstance(config, ConfigDict):
+        kind = type(config).__name__
+        raise UserError(f"{file}: its get_config() returned {kind}, expected a ConfigDict")
+    return config
+
+
+def _describe(error: Exception, file: str) -> str:
+    """A config file's error in one line: an unknown preset's as it is, others with their place."""
+    if str(error).startswith(("Error whilst parsing", "Configuration is not available")):
+        # ml_collections wraps TypeError, ValueError and OSError, some with a traceback as text.
+        error = error.__cause__ or error.__context__
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError) and text:
+        return text
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    place = f" (line {lines[-1]})" if lines else ""
+    return ": ".join(filter(None, (type(error).__name__, text))) + place
 
 
 def _find_packaged(word: str) -> str:
@@ -74,37 +112,28 @@ def _find_packaged(word: str) -> str:
 
 
 def _config_path(arguments: list[str]) -> str | None:
-    """The value of --config, with its presets."""
+    """The value of --config, with its presets; "" where the value is missing."""
+    path = None
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        if word.startswith("--config="):
-            return word.removeprefix("--config=")
-        if word == "--config":
-            return following
-    return None
+        flag, equals, value = word.partition("=")
+        if flag in ("--config", "-config"):
+            path = value if equals else following
+    return path
 
 
-def _unknown_key(arguments: list[str]) -> str | None:
+def _unknown_key(arguments: list[str], config: ConfigDict | None) -> str | None:
     """In words, the first --config.KEY that the config does not have."""
-    path = _config_path(arguments)
-    config = flags.FLAGS["config"].parser.parse(path) if path else None
-    for word in arguments:
-        if not word.startswith("--config.") or not isinstance(config, ConfigDict):
+    for word in arguments if config is not None else ():
+        name, node = word.partition("=")[0], config
+        if not name.startswith(("--config.", "-config.")):
             continue
-        key, node = word.removeprefix("--config.").partition("=")[0], config
+        key = name.partition(".")[2]
         for part in key.split("."):
             if not isinstance(node, ConfigDict) or part not in node:
-                known = ", ".join(sorted(node)) if isinstance(node, ConfigDict) else "nothing"
-                return f"config key {key!r} is unknown: {part!r} is not among {known}"
+                known = ", ".join(sorted(node)) if isinstance(node, ConfigDict) else "no keys"
+                return f"config key {key!r} is unknown: in place of {part!r} there are {known}"
             node = node[part]
     return None
-
-
-def _last_line(error: Exception) -> str:
-    """The error's message; of a traceback in it only the last line, without the class."""
-    text = str(error).strip() or type(error).__name__
-    if "Traceback" in text:
-        return text.splitlines()[-1].partition("Error: ")[2]
-    return " ".join(text.split())
 
 
 def _find_configs_package() -> None:

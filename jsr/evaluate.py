@@ -1,6 +1,7 @@
 """One evaluation: photographs are shrunk, enlarged by a method, and scored into rows."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -9,15 +10,21 @@ from jsr.errors import UserError
 
 # Enlarges a picture: (lr uint8 [h, w, 3], scale) -> uint8 [h*scale, w*scale, 3].
 BASELINES: dict[str, Callable] = {
-    name: (lambda lr, scale, method=method: resize.imresize(lr, scale=scale, method=method))
+    name: partial(resize.imresize, method=method)
     for name, method in {"bicubic": "bicubic", "nearest": "nearest", "lanczos": "lanczos3"}.items()
 }
 
 
 def evaluation_pairs(photos, scale: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, lr, hr) of each photo: HR cropped to a multiple of the scale, LR made from it."""
+    """(name, lr, hr) of each photo: HR cropped to a multiple of the scale, LR made from it.
+
+    Raises UserError for a photo that is smaller than the scale.
+    """
     for name, photo in zip(photos.names, photos, strict=True):
-        hr = resize.crop_to_multiple(photo, scale)
+        try:
+            hr = resize.crop_to_multiple(photo, scale)
+        except ValueError as error:
+            raise UserError(f"{name} is too small for scale {scale}: {error}") from error
         yield name, resize.downscale(hr, scale), hr
 
 
@@ -33,7 +40,7 @@ def evaluate(
 
     `enlarge` maps an LR picture (uint8 [h, w, 3]) to its SR (uint8). Beside PSNR and SSIM each
     image has `high_frequency`, the power of its Y above the LR image's Nyquist frequency. Raises
-    UserError when the output has another size than HR.
+    UserError when the output has another size than HR, and for a photo too small to be scored.
     """
     rule = protocols.get_protocol(protocol)
     images = []
@@ -41,21 +48,23 @@ def evaluate(
         sr = enlarge(lr)
         if sr.shape != hr.shape:
             raise UserError(f"{name} turned {image} into {sr.shape}, but HR is {hr.shape}")
-        scores = protocols.score(sr, hr, scale, rule)
+        try:
+            scores = protocols.score(sr, hr, scale, rule)
+        except ValueError as error:
+            raise UserError(f"{image} cannot be scored: {error}") from error
         power = high_frequency(color.rgb_to_y(sr), scale)
         images.append({"name": image, **scores, "high_frequency": power})
-    row = tables.mean_row(name, dataset, scale, rule.name, "symmetric", images)
-    row["high_frequency"] = float(np.mean([image["high_frequency"] for image in images]))
-    return row
+    return tables.mean_row(name, dataset, scale, rule.name, "symmetric", images)
 
 
 def high_frequency(y: np.ndarray, scale: int) -> float:
     """Mean power of Y [h, w] (0..255) at frequencies that the LR image cannot hold.
 
     The spectrum is taken under a Hann window, and counted where either frequency lies above
-    0.5/scale cycles a pixel.
+    0.5/scale cycles a pixel. A single wave counts half of its squared amplitude.
     """
-    window = np.outer(np.hanning(y.shape[0]), np.hanning(y.shape[1]))
+    # Periodic windows: a wave of whole cycles then leaks into its neighbours alone.
+    window = np.outer(*(np.hanning(side + 1)[:-1] for side in y.shape))
     spectrum = np.abs(np.fft.fft2((y - y.mean()) * window)) ** 2
     rows = np.abs(np.fft.fftfreq(y.shape[0])) > 0.5 / scale
     columns = np.abs(np.fft.fftfreq(y.shape[1])) > 0.5 / scale

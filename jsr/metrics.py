@@ -54,8 +54,9 @@ def psnr_on_device(sr: jax.Array, hr: jax.Array, data_range: float = 1.0) -> jax
 def ssim_on_device(sr: jax.Array, hr: jax.Array, data_range: float = 1.0) -> jax.Array:
     """SSIM [b] in float32 of pictures [b, h, w, c], the mean over channels.
 
-    Within 1e-5 of `ssim`. Raises ValueError when the shapes differ or a side is shorter than the
-    window.
+    Within 2e-4 of `ssim` on a single window and 5e-5 from 96 pixels a side, for a data range of 1;
+    farthest from it on flat pictures. Raises ValueError when the shapes differ or a side is
+    shorter than the window.
     """
     _check_shapes(sr, hr)
     _check_sides(sr.shape[1:3])
@@ -65,10 +66,14 @@ def ssim_on_device(sr: jax.Array, hr: jax.Array, data_range: float = 1.0) -> jax
 
 def _ssim_map(x, y, data_range: float, blur):
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    # A shift leaves variances alone; values around zero lose less of them in float32.
+    middle = data_range / 2.0
+    x, y = x - middle, y - middle
     mean_x, mean_y = blur(x), blur(y)
     # Both variances are needed only as their sum: one filter less.
     variances = blur(x * x + y * y) - mean_x * mean_x - mean_y * mean_y
     covariance = blur(x * y) - mean_x * mean_y
+    mean_x, mean_y = mean_x + middle, mean_y + middle
     luminance = (2.0 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
     return luminance * (2.0 * covariance + c2) / (variances + c2)
 

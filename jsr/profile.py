@@ -1,7 +1,8 @@
 """`--profile`: a jax.profiler trace of a few steps, for TensorBoard or Perfetto."""
 
-import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -12,22 +13,22 @@ SKIP, TRACED = 2, 3
 class Profile:
     """Traces some dispatches into W/profile when `wanted`."""
 
-    def __init__(self, workdir: Path, wanted: bool, steps_per_dispatch: int):
-        self._folder, self._wanted, self._count = workdir / "profile", wanted, steps_per_dispatch
+    def __init__(self, workdir: Path, wanted: bool):
+        self._folder, self._wanted = workdir / "profile", wanted
         self._seen = 0
 
-    @contextlib.contextmanager
-    def step(self, number: int):
-        """Around one dispatch; `number` is its first step."""
+    def run(self, step: int, function: Callable, *arguments: Any) -> Any:
+        """Call a compiled function as the dispatch whose first step is `step`."""
         if not self._wanted:
-            yield
-            return
+            return function(*arguments)
         if self._seen == SKIP:
             jax.profiler.start_trace(str(self._folder))
-        with jax.profiler.StepTraceAnnotation("dispatch", step_num=number):
-            yield
+        with jax.profiler.StepTraceAnnotation("dispatch", step_num=step):
+            outputs = function(*arguments)
         self._seen += 1
         if self._seen == SKIP + TRACED:
-            jax.effects_barrier()
+            # The device may be dispatches behind the host.
+            jax.block_until_ready(outputs)
             jax.profiler.stop_trace()
             self._wanted = False
+        return outputs

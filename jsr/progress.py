@@ -8,16 +8,16 @@ import math
 class Progress:
     """The record of a run's evaluations, stored with every checkpoint as JSON.
 
-    `evaluated` is the step of the last evaluation, `psnr` its PSNR on valid. `start_psnr` is the
-    PSNR at the start of `stage`. `best` maps a stage to {"step", "score"}, a higher score being
-    better. `good` is the last step from which a collapsed run can start again. `stuck` counts the
-    evaluations in a row at which D told all of valid apart.
+    `evaluated` is the step of the last evaluation (-1 before the first), `psnr` its PSNR on valid.
+    `start_psnr` is the PSNR at the start of `stage`. `best` maps a stage to {"step", "score"}, a
+    higher score being better. `good` is the last step from which a collapsed run can start again,
+    or -1. `stuck` counts the evaluations in a row at which D told all of valid apart.
     """
 
     stage: str = ""
     evaluated: int = -1
-    psnr: float = math.nan
-    start_psnr: float = math.nan
+    psnr: float | None = None
+    start_psnr: float | None = None
     best: dict = dataclasses.field(default_factory=dict)
     good: int = -1
     stuck: int = 0
@@ -34,7 +34,7 @@ class Progress:
         `collapse_evals` evaluations in a row, or when the PSNR is not finite.
         """
         self.evaluated, self.psnr = step, scores["psnr"]
-        if math.isnan(self.start_psnr):
+        if self.start_psnr is None:
             self.start_psnr = self.psnr
         sure = scores.get("d_accuracy", 0.0) > 0.999
         self.stuck = self.stuck + 1 if sure else 0
@@ -47,7 +47,7 @@ class Progress:
 
     def protected(self) -> set[int]:
         """The steps whose checkpoints must stay."""
-        return {best["step"] for best in self.best.values()} | {self.good}
+        return {best["step"] for best in self.best.values()} | ({self.good} - {-1})
 
     def _rank(self, step: int, scores: dict) -> str:
         # An adversarial stage gets worse in PSNR by design: LPIPS ranks it, else the last wins.

@@ -1,9 +1,13 @@
 """The end of a run: its table on the test split and the comparison sheet."""
 
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from jsr import protocols, sheet, tables
-from jsr.evaluate import BASELINES, evaluate, evaluation_pairs
+import numpy as np
+
+from jsr import color, protocols, sheet, tables
+from jsr.evaluate import BASELINES, evaluate, evaluation_pairs, high_frequency
 from jsr.weights import load_network
 
 # Photos on the sheet.
@@ -13,12 +17,10 @@ SHOWN = 3
 def report(workdir: Path, config, photos) -> str:
     """Score baselines and stages on `photos` and write table.{md,csv,json} and sheet.png.
 
-    The stages are those whose weights lie in `workdir`. Returns the table as text.
+    The stages' weights lie in `workdir`. Returns the table as text: each image, the means, and how
+    much of each method's power lies where the LR image holds none.
     """
-    methods = {
-        name: lambda lr, method=method: method(lr, config.scale)
-        for name, method in BASELINES.items()
-    }
+    methods = {name: partial(method, scale=config.scale) for name, method in BASELINES.items()}
     for stage in config.stages:
         methods[f"{stage} stage"] = load_network(workdir / f"{stage}.safetensors")
     rows = [
@@ -27,7 +29,15 @@ def report(workdir: Path, config, photos) -> str:
     ]
     tables.write_tables(rows, workdir)
     write_sheet(workdir / "sheet.png", methods, photos, config)
-    return tables.to_text(rows)
+    powers = {row["name"]: row["high_frequency"] for row in rows}
+    powers["HR"] = np.mean(
+        [
+            high_frequency(color.rgb_to_y(hr), config.scale)
+            for _, _, hr in evaluation_pairs(photos, config.scale)
+        ]
+    )
+    listed = ", ".join(f"{name} {power:.1f}" for name, power in powers.items())
+    return f"{tables.to_text_per_image(rows)}\npower above the Nyquist frequency of LR: {listed}"
 
 
 def write_sheet(path: Path, methods: dict, photos, config) -> None:
@@ -35,8 +45,7 @@ def write_sheet(path: Path, methods: dict, photos, config) -> None:
     rule = protocols.get_protocol(config.protocol)
     shown = {n: m for n, m in methods.items() if n not in ("nearest", "lanczos")}
     strips = []
-    pairs = evaluation_pairs(photos, config.scale)
-    for _, (name, lr, hr) in zip(range(SHOWN), pairs, strict=False):
+    for name, lr, hr in islice(evaluation_pairs(photos, config.scale), SHOWN):
         panels = [("LR", sheet.as_hr_size(lr, config.scale), f"{lr.shape[1]}x{lr.shape[0]}")]
         for title, method in shown.items():
             sr = method(lr)

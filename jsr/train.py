@@ -72,7 +72,7 @@ class Run:
         self.writer = Writer(workdir, self.step, total)
         lpips = perceptual.make_lpips("alexnet") if "gan" in config.stages else None
         self.validation = Validation(self.recipe, self.pairs, photos["valid"], lpips)
-        self.profile = Profile(workdir, profile, config.steps_per_dispatch)
+        self.profile = Profile(workdir, profile)
         self._introduce()
 
     @property
@@ -101,11 +101,8 @@ class Run:
                 self._save()
             if self.step == stage.stop or stop.requested:
                 break
-            batches = next(feed)
-            with self.profile.step(self.step):
-                self.state, metrics = run(
-                    self.state, parallel.shard_batches(batches, self.recipe.mesh)
-                )
+            batches = parallel.shard_batches(next(feed), self.recipe.mesh)
+            self.state, metrics = self.profile.run(self.step, run, self.state, batches)
             self.step += config.steps_per_dispatch
             self._log(stage, previous)
             previous = (self.step, metrics)

@@ -1,6 +1,7 @@
 """`python -m jsr.upscale IN OUT --weights W`: enlarge a picture, or every picture of a folder."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from tqdm import tqdm
 
 from jsr import command_line, resize
 from jsr.errors import PartlyDone, UserError
-from jsr.images import Picture, list_pictures, read_picture, write_picture
+from jsr.images import WRITERS, Picture, list_pictures, read_picture, write_picture
 from jsr.weights import Network, load_network
 
 WEIGHTS = flags.DEFINE_string("weights", None, "a weights file, or the workdir of a training run")
@@ -36,7 +37,11 @@ def upscale(picture: Picture, network: Network) -> Picture:
 
 
 def upscale_file(source: Path, target: Path, network: Network) -> None:
-    """Enlarge one file. Raises UserError for a file that cannot be read or written."""
+    """Enlarge one file. Raises UserError for a file that cannot be read or written.
+
+    A target of an unknown format, or that is the source itself, is refused at once.
+    """
+    _check_target(source, target)
     write_picture(target, upscale(read_picture(source), network))
 
 
@@ -65,14 +70,30 @@ def main(words: list[str]) -> None:
     if WEIGHTS.value is None:
         raise UserError("--weights is missing: a .safetensors file of jsr or a training workdir")
     source, target = map(Path, words)
-    network = load_network(WEIGHTS.value)
     if source.is_dir():
-        if target.is_file():
-            raise UserError(f"{source} is a folder, but {target} is a file: name a folder")
-        upscale_folder(source, target, network)
+        _check_folders(source, target)
+        upscale_folder(source, target, load_network(WEIGHTS.value))
     else:
-        target = target / source.name if target.is_dir() else target
-        upscale_file(source, target, network)
+        if target.is_dir() or words[1].endswith(os.sep):
+            target = target / source.name
+        _check_target(source, target)
+        upscale_file(source, target, load_network(WEIGHTS.value))
+
+
+def _check_target(source: Path, target: Path) -> None:
+    if target.suffix.lower() not in WRITERS:
+        known = ", ".join(WRITERS)
+        raise UserError(f"{target}: cannot write {target.suffix!r}; use one of {known}")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UserError(f"{target}: is the picture itself; name another OUT")
+
+
+def _check_folders(source: Path, target: Path) -> None:
+    if target.is_file():
+        raise UserError(f"{source} is a folder, but {target} is a file: name a folder")
+    # Inside, the next run would enlarge what this one wrote.
+    if target.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"{target} lies in {source}, the pictures to enlarge: name another OUT")
 
 
 if __name__ == "__main__":

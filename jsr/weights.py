@@ -1,11 +1,18 @@
-"""A trained network as one file: safetensors with the network's description in its header."""
+"""A trained network as one file: safetensors with the network's description in its header.
 
+python -m jsr.weights show runs/srgan          # what a weights file or a workdir's best is
+python -m jsr.weights fetch vgg19 [FILE]       # feature weights for the perceptual loss
+"""
+
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import jax
 import numpy as np
@@ -18,12 +25,17 @@ from jsr.errors import UserError
 from jsr.models import make_model
 from jsr.steps import make_predict
 
+# What every file says of its network.
+FACTS = ("model", "hparams", "scale", "channels", "protocol", "licence", "data")
+# Size of what `fetch` downloads.
+MEGABYTES = {"vgg19": 575, "vgg16": 553, "alexnet": 244}
+
 
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A network with its weights, ready to enlarge pictures.
 
-    `facts` has the file's metadata: model, hparams, scale, channels, protocol, licence, data.
+    `facts` has the file's metadata: those of FACTS, and the step and stage of a training.
     """
 
     module: nn.Module
@@ -37,19 +49,20 @@ class Network:
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         """Enlarge a picture: uint8 [h, w, 3] to uint8 [h*scale, w*scale, 3].
 
-        Each new size is compiled once. Raises ValueError for another type or shape.
+        Each new size is compiled once. Raises as `enlarge` does.
         """
         return enlarge(self._predict, self.variables, lr)
 
-    def __post_init__(self):
-        object.__setattr__(self, "_predict", jax.jit(make_predict(self.module)))
+    @functools.cached_property
+    def _predict(self):
+        return jax.jit(make_predict(self.module))
 
 
 def enlarge(predict, variables, lr: np.ndarray) -> np.ndarray:
-    """Run a compiled `predict(variables, lr)` on one uint8 picture [h, w, 3]; returns uint8.
+    """Run a compiled `predict(variables, lr)` on one picture: uint8 [h, w, c] to uint8.
 
     The result is rounded to the nearest of the 256 levels, as a file would hold it. Raises
-    ValueError for another type or shape, FloatingPointError when the network's output has NaN.
+    ValueError for another type or number of axes, FloatingPointError when the output has NaN.
     """
     if lr.dtype != np.uint8 or lr.ndim != 3:
         raise ValueError(f"lr must be uint8 [h, w, c], not {lr.dtype} {list(lr.shape)}")
@@ -60,16 +73,21 @@ def enlarge(predict, variables, lr: np.ndarray) -> np.ndarray:
 
 
 def save_network(path: Path, variables: Any, facts: dict) -> None:
-    """Write variables and facts to `path`, whole or not at all."""
-    flat = {"/".join(k): np.asarray(v) for k, v in flatten_dict(variables).items()}
+    """Write variables and facts to `path`, whole or not at all.
+
+    A variable's name there is its path joined by "/"; a "/" inside a name of the path (those of
+    `nn.SpectralNorm`) is written as %2F. Raises UserError when the file cannot be written.
+    """
+    flat = {_join(key): np.asarray(v, order="C") for key, v in flatten_dict(variables).items()}
     data = save(flat, metadata={"jsr": json.dumps(facts, sort_keys=True)})
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
 
 
 def load_network(spec: str | Path, dtype: str = "float32") -> Network:
@@ -79,9 +97,12 @@ def load_network(spec: str | Path, dtype: str = "float32") -> Network:
     """
     path = find_weights(spec)
     variables, facts = read_weights(path)
-    module = make_model(facts["model"], **facts["hparams"], dtype=dtype)
+    try:
+        module = make_model(facts["model"], **facts["hparams"], dtype=dtype)
+    except UserError as error:
+        raise UserError(f"{path} holds a network that this jsr does not have: {error}") from error
     check_shapes(path, module, variables, facts["channels"])
-    return Network(module, variables, facts)
+    return Network(module, jax.device_put(variables), facts)
 
 
 def find_weights(spec: str | Path) -> Path:
@@ -100,14 +121,11 @@ def read_weights(path: Path) -> tuple[dict, dict]:
     """Variables and facts of a weights file. Raises UserError when it is not one of jsr."""
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = (file.metadata() or {}).get("jsr")
-            flat = {tuple(key.split("/")): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            facts = _read_facts(path, file.metadata() or {})
+            flat = {_split(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file ({error})") from error
-    if facts is None:
-        raise UserError(f"{path} is a safetensors file, but none that jsr wrote")
-    variables = {"params": {}, "batch_stats": {}, **unflatten_dict(flat)}
-    return variables, json.loads(facts)
+    return {"params": {}, "batch_stats": {}, **unflatten_dict(flat)}, facts
 
 
 def weights_hash(path: Path) -> str:
@@ -127,3 +145,67 @@ def check_shapes(path: Path, module: nn.Module, variables: dict, channels: str) 
                 f"{path} does not fit {type(module).__name__}: {'/'.join(key)} is"
                 f" {found.get(key, 'absent')} there, but {wanted.get(key, 'absent')} in the network"
             )
+
+
+def main(words: list[str]) -> None:
+    """`fetch NETWORK [FILE]` or `show FILE_OR_WORKDIR`."""
+    match words:
+        case ["fetch", network, *file] if len(file) < 2:
+            _fetch(network, *file)
+        case ["show", spec]:
+            _show(spec)
+        case _:
+            raise UserError(
+                "expected: python -m jsr.weights fetch NETWORK [FILE], or show FILE_OR_WORKDIR"
+            )
+
+
+def _fetch(network: str, file: str | None = None) -> None:
+    from jsr import perceptual
+
+    if file is None and network in perceptual.URLS:
+        print(f"downloading {perceptual.URLS[network]}, {MEGABYTES[network]} MB", flush=True)
+    print(f"{network} is in {perceptual.fetch_features(network, file)}")
+
+
+def _show(spec: str) -> None:
+    path = find_weights(spec)
+    network = load_network(path)
+    facts, params = network.facts, network.variables["params"]
+    shown = {
+        "file": path,
+        "name": facts["model"],
+        "scale": f"x{network.scale}",
+        "parameters": f"{sum(array.size for array in jax.tree.leaves(params)):,}",
+        **{key: facts[key] for key in ("channels", "protocol", "licence", "data")},
+        "hash": weights_hash(path),
+    }
+    for key, value in shown.items():
+        print(f"{key:<12}{value or 'not stated'}")
+
+
+def _join(key: tuple[str, ...]) -> str:
+    return "/".join(quote(part, safe="") for part in key)
+
+
+def _split(name: str) -> tuple[str, ...]:
+    return tuple(unquote(part) for part in name.split("/"))
+
+
+def _read_facts(path: Path, metadata: dict[str, str]) -> dict:
+    if "jsr" not in metadata:
+        raise UserError(f"{path} is a safetensors file, but none that jsr wrote")
+    try:
+        facts = json.loads(metadata["jsr"])
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is damaged: what it says of its network is no JSON") from error
+    missing = [key for key in FACTS if key not in facts]
+    if missing:
+        raise UserError(f"{path} does not state its network's {', '.join(missing)}")
+    return facts
+
+
+if __name__ == "__main__":
+    from jsr import command_line
+
+    command_line.run_command(main)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 import runs
-from kill_and_resume import compare
+from kill_and_resume import LONG, compare
 from ml_collections import ConfigDict
 
 from configs import base, srgan
@@ -123,7 +123,7 @@ def test_killed_and_resumed_ends_in_the_same_bits(tmp_path):
 
 @pytest.mark.long
 def test_killed_ten_times_and_resumed_ends_in_the_same_bits(tmp_path):
-    assert compare(tmp_path, kills=10, seed=1) == []
+    assert compare(tmp_path, kills=10, seed=1, **LONG) == []
 
 
 def test_no_config_is_left_out_below():

@@ -1,0 +1,209 @@
+"""The evaluation that training and every table share; the report and sheet made from it."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from jsr import color, metrics, report, resize, sheet
+from jsr.errors import UserError
+from jsr.evaluate import BASELINES, evaluate, evaluation_pairs, high_frequency
+
+
+class Photos(list):
+    """A split as the loop sees it."""
+
+    def __init__(self, *photos):
+        super().__init__(photos)
+        self.names = [f"photo{i}" for i in range(len(photos))]
+
+
+@pytest.fixture(scope="module")
+def photos():
+    cat = skimage.data.chelsea()
+    return Photos(cat[:63, :81], cat[100:164, 100:170])
+
+
+def bicubic(lr):
+    return resize.imresize(lr, scale=2)
+
+
+def wave(cycles: float, size: int = 64) -> np.ndarray:
+    """Y [size, size] with a horizontal wave of so many cycles over its width."""
+    return 128 + 100 * np.cos(2 * np.pi * cycles * np.arange(size) / size) * np.ones((size, 1))
+
+
+def test_pairs_are_cropped_and_shrunk(photos):
+    pairs = list(evaluation_pairs(photos, 2))
+    assert [name for name, _, _ in pairs] == ["photo0", "photo1"]
+    for (_, lr, hr), photo in zip(pairs, photos, strict=True):
+        height, width = (side // 2 * 2 for side in photo.shape[:2])
+        np.testing.assert_array_equal(hr, photo[:height, :width])
+        np.testing.assert_array_equal(lr, resize.imresize(hr, scale=0.5))
+
+
+def test_a_baselines_row_is_the_direct_computation(photos):
+    row = evaluate("bicubic", bicubic, photos, "cats", 2, "y")
+    expected = []
+    for photo in photos:
+        hr = photo[: photo.shape[0] // 2 * 2, : photo.shape[1] // 2 * 2]
+        sr = resize.imresize(resize.imresize(hr, scale=0.5), scale=2.0)
+        x, y = (color.rgb_to_y(image[2:-2, 2:-2]) for image in (sr, hr))
+        expected.append((metrics.psnr(x, y), metrics.ssim(x, y)))
+    assert [(image["psnr"], image["ssim"]) for image in row["images"]] == expected
+    assert row["psnr"] == pytest.approx(np.mean([psnr for psnr, _ in expected]), rel=1e-12)
+    assert row["ssim"] == pytest.approx(np.mean([ssim for _, ssim in expected]), rel=1e-12)
+    labels = {key: row[key] for key in ("name", "dataset", "scale", "protocol", "lr")}
+    assert labels == {
+        "name": "bicubic",
+        "dataset": "cats",
+        "scale": 2,
+        "protocol": "y",
+        "lr": "symmetric",
+    }
+
+
+def test_baselines_are_the_kernels_of_their_names(photos):
+    lr = resize.downscale(photos[0], 2)
+    assert list(BASELINES) == ["bicubic", "nearest", "lanczos"]
+    np.testing.assert_array_equal(BASELINES["bicubic"](lr, scale=2), bicubic(lr))
+    blocks = np.repeat(np.repeat(lr, 2, axis=0), 2, axis=1)
+    np.testing.assert_array_equal(BASELINES["nearest"](lr, scale=2), blocks)
+    lanczos = resize.imresize(lr, scale=2, method="lanczos3")
+    np.testing.assert_array_equal(BASELINES["lanczos"](lr, scale=2), lanczos)
+
+
+def test_high_frequency_stands_by_each_image_and_in_the_mean(photos):
+    row = evaluate("bicubic", bicubic, photos, "cats", 2, "y")
+    first = bicubic(resize.downscale(photos[0], 2))
+    assert row["images"][0]["high_frequency"] == high_frequency(color.rgb_to_y(first), 2)
+    mean = np.mean([image["high_frequency"] for image in row["images"]])
+    assert row["high_frequency"] == pytest.approx(mean)
+    blocky = evaluate("nearest", lambda lr: sheet.as_hr_size(lr, 2), photos, "cats", 2, "y")
+    assert blocky["high_frequency"] > 2 * row["high_frequency"]
+
+
+def test_output_of_another_size_is_refused(photos):
+    with pytest.raises(UserError, match=r"same turned photo0 into \(31, 40, 3\), but HR is"):
+        evaluate("same", lambda lr: lr, photos, "cats", 2, "y")
+
+
+def test_photos_too_small_for_a_score_are_named():
+    with pytest.raises(UserError, match="photo0 cannot be scored: SSIM needs sides of 11"):
+        evaluate("bicubic", bicubic, Photos(np.zeros((14, 60, 3), np.uint8)), "tiny", 2, "y")
+    with pytest.raises(UserError, match="photo0 is too small for scale 2"):
+        evaluate("bicubic", bicubic, Photos(np.zeros((1, 60, 3), np.uint8)), "tiny", 2, "y")
+
+
+def test_an_unknown_protocol_is_refused(photos):
+    with pytest.raises(UserError, match="nope"):
+        evaluate("bicubic", bicubic, photos, "cats", 2, "nope")
+
+
+def test_high_frequency_is_zero_for_what_lr_can_hold():
+    assert high_frequency(np.full((64, 48), 200.0), 2) == 0
+    # x4 LR holds up to 8 cycles over 64 pixels.
+    for cycles in (1, 3, 5):
+        assert high_frequency(wave(cycles), 4) < 1e-9
+        assert high_frequency(wave(cycles).T, 4) < 1e-9
+
+
+def test_high_frequency_is_the_power_of_what_lr_cannot_hold():
+    # A cosine of amplitude 100 has power 100**2 / 2.
+    for y in (wave(20), wave(20).T):
+        assert high_frequency(y, 4) == pytest.approx(5000)
+    # What x4 cannot hold, x2 can.
+    assert high_frequency(wave(12), 4) == pytest.approx(5000)
+    assert high_frequency(wave(12), 2) < 1e-9
+
+
+def test_high_frequency_grows_with_noise():
+    noise = np.random.default_rng(0).normal(size=(64, 64))
+    powers = [high_frequency(wave(3) + sigma * noise, 2) for sigma in (0, 1, 2, 4)]
+    assert powers == sorted(powers)
+    # White noise has three quarters of its power above half of the frequencies.
+    assert powers[3] == pytest.approx(0.75 * 4**2, rel=0.1)
+
+
+def test_the_busiest_crop_is_where_the_detail_is():
+    hr = np.full((128, 160, 3), 90, np.uint8)
+    hr[70:94, 90:114] = np.random.default_rng(0).integers(0, 256, (24, 24, 3))
+    top, left = sheet.busiest_crop(hr, 32)
+    assert top <= 70 and top + 32 >= 94 and left <= 90 and left + 32 >= 114
+
+
+@pytest.mark.parametrize("size", [(19, 19), (24, 200), (300, 30)])
+def test_the_busiest_crop_lies_inside_small_and_long_pictures(size):
+    hr = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    side = min(64, size[0] // 2, size[1] // 2)
+    top, left = sheet.busiest_crop(hr, side)
+    assert 0 <= top <= size[0] - side and 0 <= left <= size[1] - side
+
+
+def test_a_sheet_shows_every_panels_window_in_whole_pixels(photos):
+    hr = photos[1]
+    red, blue = np.zeros_like(hr), np.zeros_like(hr)
+    red[..., 0] = blue[..., 2] = 255
+    made = sheet.make_sheet(
+        [("cat", hr, [("a", red, "1 dB"), ("b", blue, "2 dB"), ("HR", hr, "")])]
+    )
+    start, pitch = 2 * sheet.PANEL + 8, sheet.PANEL + 8
+    assert made.shape == (sheet.PANEL + sheet.CAPTION, start + 3 * pitch, 3)
+    panels = [made[: sheet.PANEL, start + i * pitch :][:, : sheet.PANEL] for i in range(3)]
+    assert (panels[0] == (255, 0, 0)).all() and (panels[1] == (0, 0, 255)).all()
+    side = min(sheet.PANEL // 4, hr.shape[0] // 2, hr.shape[1] // 2)
+    top, left = sheet.busiest_crop(hr, side)
+    window = Image.fromarray(hr[top : top + side, left : left + side])
+    enlarged = window.resize((sheet.PANEL, sheet.PANEL), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(panels[2], enlarged)
+    # The captions, and the mark on the whole picture.
+    assert (made[sheet.PANEL :] < 128).any()
+    assert (made[: sheet.PANEL, :start] == (255, 0, 0)).all(-1).any()
+
+
+def test_a_sheet_has_a_strip_a_photo(photos):
+    strips = [("cat", photo, [("HR", photo, "")]) for photo in photos]
+    assert sheet.make_sheet(strips).shape[0] == 2 * (sheet.PANEL + sheet.CAPTION)
+
+
+@pytest.fixture
+def reported(photos, tmp_path, monkeypatch):
+    """A report whose two stages give bicubic and nearest."""
+    stages = {"pixel": "bicubic", "gan": "nearest"}
+
+    def load(path):
+        assert path.parent == tmp_path
+        return lambda lr: BASELINES[stages[path.stem]](lr, scale=2)
+
+    monkeypatch.setattr(report, "load_network", load)
+    config = SimpleNamespace(
+        stages=("pixel", "gan"), scale=2, protocol="y", data=SimpleNamespace(name="cats")
+    )
+    return lambda: report.report(tmp_path, config, photos)
+
+
+def test_a_report_has_baselines_then_stages(reported, tmp_path):
+    text = reported()
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    names = ["bicubic", "nearest", "lanczos", "pixel stage", "gan stage"]
+    assert [row["name"] for row in rows] == names
+    assert rows[3]["images"] == rows[0]["images"] and rows[4]["images"] == rows[1]["images"]
+    for row in rows:
+        line = next(line for line in text.splitlines() if line.startswith(f"{row['name']}  "))
+        assert f"{row['psnr']:.2f}" in line and f"{row['ssim']:.4f}" in line
+    # LR, bicubic, two stages and HR of both photos.
+    width = 2 * sheet.PANEL + 8 + 5 * (sheet.PANEL + 8)
+    with Image.open(tmp_path / "sheet.png") as made:
+        assert made.size == (width, 2 * (sheet.PANEL + sheet.CAPTION))
+
+
+def test_other_processes_compute_the_same_and_write_nothing(reported, tmp_path, monkeypatch):
+    table = reported()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    monkeypatch.setattr(report.parallel, "process_index", lambda: 1)
+    assert reported() == table
+    assert not list(tmp_path.iterdir())
