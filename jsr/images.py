@@ -6,21 +6,20 @@ Reads PNG, JPEG, WebP, TIFF, BMP and GIF (of several frames or pages, the first)
 import errno
 import os
 import secrets
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from jsr.errors import UserError
+from jsr.exif import TURNS, load_exif, orientation, photo_exif, upright_exif
+from jsr.picture_headers import bits_per_channel, check_png, is_png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 MAX_PIXELS = 2**28
@@ -41,30 +40,6 @@ LONGEST_JPEG_EXIF = 65533
 NO_ALPHA = ("JPEG", "BMP")
 
 SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"BM", b"GIF8")
-# The frame headers of JPEG; of the range, C4, C8 and CC mark something else.
-JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-ORIENTATION = ExifTags.Base.Orientation
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# What a TIFF's own tags say of the photograph; the others say how the file is laid out.
-PHOTO_TAGS = {
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-}
-PHOTO_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 # Pillow's own limit is lower than ours, and it warns of odd metadata, which a command must not
 # print in the middle of its lines. Filters set once are safe with threads; a context is not.
@@ -113,9 +88,9 @@ def read_picture(source: Path | bytes, name: str | None = None) -> Picture:
     name = _name(source, name)
     with _opened(source, name) as image:
         image.load()
-        exif = _upright_exif(image, name)
+        exif = upright_exif(image, name)
         upright = image
-        turn = TURNS.get(_orientation(image))
+        turn = TURNS.get(orientation(image))
         if turn is not None:
             upright = image.transpose(turn)
         pixels, alpha = _pixels(upright, name)
@@ -144,7 +119,7 @@ def picture_size(source: Path | bytes, name: str | None = None) -> tuple[int, in
     """
     with _opened(source, _name(source, name)) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) >= 5 else (height, width)
+        return (width, height) if orientation(image) >= 5 else (height, width)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -198,15 +173,15 @@ def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
             head = stream.read(32)
             if not head:
                 raise UserError(f"{name}: is empty (zero bytes); copy or download it again")
-            bits = _bits_per_channel(head, stream)
+            bits = bits_per_channel(head, stream)
             if 8 < bits <= 64:
                 raise UserError(f"{name}: has {bits} bits a channel; expected 8; convert it first")
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
-                if _is_png(head):
-                    _check_png(image, head[24], stream)
+                if is_png(head):
+                    check_png(image, head[24], stream)
                 # Pillow would turn a TIFF by its XMP, and know the new size only afterwards.
                 image.info.pop("xmp", None)
                 yield image
@@ -234,124 +209,6 @@ def _explain(error: Exception, head: bytes) -> str:
         case OSError(strerror=str(reason)):
             return f"cannot be read ({reason}); check the path"
     return f"is cut short or damaged ({error}); copy or export it again"
-
-
-def _bits_per_channel(head: bytes, stream: BinaryIO) -> int:
-    """The bits a channel that a header states; Pillow cuts 16-bit colour to 8 without a word."""
-    if _is_png(head):
-        return head[24]
-    if head.startswith(b"\xff\xd8"):
-        return _jpeg_bits(stream)
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0"):
-        return _tiff_bits(head, stream)
-    return 8
-
-
-def _is_png(head: bytes) -> bool:
-    return head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) == 32
-
-
-def _jpeg_bits(stream: BinaryIO) -> int:
-    stream.seek(2)
-    while len(segment := stream.read(5)) == 5 and segment[0] == 0xFF:
-        _, marker, length, bits = struct.unpack(">BBHB", segment)
-        if marker in JPEG_FRAMES:
-            return bits
-        stream.seek(length - 3, os.SEEK_CUR)
-    return 8
-
-
-def _tiff_bits(head: bytes, stream: BinaryIO) -> int:
-    directory = ImageFileDirectory_v2(head[:16] if head[2] == 43 else head[:8])
-    stream.seek(directory.next)
-    directory.load(stream)
-    return max(directory.get(ExifTags.Base.BitsPerSample, (1,)))
-
-
-def _check_png(image: Image.Image, bits: int, stream: BinaryIO) -> None:
-    """Refuse a PNG without its end, find late EXIF, and mend the transparent gray of 2 or 4 bits.
-
-    Pillow takes a PNG for whole once it has every row, reads EXIF behind the pixels only with
-    them, and spreads grays of 2 and 4 bits over 0..255 but not the transparent one.
-    """
-    chunks = _png_chunks(stream)
-    if b"IEND" not in chunks:
-        raise EOFError("its end is missing")
-    if "exif" not in image.info and b"eXIf" in chunks:
-        stream.seek(chunks[b"eXIf"])
-        length, _ = struct.unpack(">I4s", stream.read(8))
-        image.info["exif"] = b"Exif\0\0" + stream.read(length)
-    if image.mode == "L" and isinstance(image.info.get("transparency"), int):
-        image.info["transparency"] *= 255 // (2**bits - 1)
-
-
-def _png_chunks(stream: BinaryIO) -> dict[bytes, int]:
-    """The kinds of whole chunks in a PNG file and where the last of each starts."""
-    size = stream.seek(0, os.SEEK_END)
-    chunks, start = {}, 8
-    while start + 12 <= size and b"IEND" not in chunks:
-        stream.seek(start)
-        length, kind = struct.unpack(">I4s", stream.read(8))
-        if start + 12 + length <= size:
-            chunks[kind] = start
-        start += 12 + length
-    return chunks
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation (1..8) that is not yet applied to the image; 1 where it is unreadable.
-
-    Pillow itself applies a TIFF's when it decodes, and its size knows of it from the start.
-    """
-    if image.format == "TIFF":
-        return 1
-    with suppress(Exception):
-        orientation = _load_exif(_raw_exif(image)).get(ORIENTATION, 1)
-        return orientation if orientation in TURNS else 1
-    return 1
-
-
-def _raw_exif(image: Image.Image) -> bytes:
-    """EXIF as in the file, after "Exif" and two zeros; empty where there is none."""
-    raw = image.info.get("exif", b"")
-    if raw and not raw.startswith(b"Exif\0\0"):
-        raw = b"Exif\0\0" + raw
-    return raw
-
-
-def _load_exif(raw: bytes) -> Image.Exif:
-    exif = Image.Exif()
-    exif.load(raw)
-    return exif
-
-
-def _upright_exif(image: Image.Image, name: str) -> bytes | None:
-    """EXIF with orientation 1: the file's own bytes where they already say so."""
-    try:
-        if image.format == "TIFF":
-            exif = _photo_exif(image.getexif())
-            return exif.tobytes() if len(exif) else None
-        raw = _raw_exif(image)
-        exif = _load_exif(raw)
-        if exif.get(ORIENTATION) in TURNS:
-            exif[ORIENTATION] = 1
-            return exif.tobytes()
-        return raw or None
-    except Exception as error:
-        logging.warning("%s: its EXIF is damaged (%s) and is left out", name, error)
-        return None
-
-
-def _photo_exif(exif: Image.Exif) -> Image.Exif:
-    """EXIF without the tags that say how a TIFF file is laid out."""
-    kept = Image.Exif()
-    kept.update({tag: value for tag, value in exif.items() if tag in PHOTO_TAGS})
-    for tag in PHOTO_DIRECTORIES:
-        directory = exif.get_ifd(tag)
-        if directory:
-            kept.get_ifd(tag).update(directory)
-            kept[tag] = directory
-    return kept
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -429,7 +286,7 @@ def _exif_for_format(exif: bytes, form: str, path: Path) -> bytes | Image.Exif |
     try:
         if form == "TIFF":
             # The layout of the file that the EXIF comes from would overrule the picture's own.
-            return _photo_exif(_load_exif(exif))
+            return photo_exif(load_exif(exif))
         if form == "JPEG" and len(exif) > LONGEST_JPEG_EXIF:
             raise ValueError(f"{len(exif)} bytes; JPEG holds {LONGEST_JPEG_EXIF}")
         return exif
