@@ -191,19 +191,15 @@ def test_a_report_has_baselines_then_stages(reported, tmp_path):
     names = ["bicubic", "nearest", "lanczos", "pixel stage", "gan stage"]
     assert [row["name"] for row in rows] == names
     assert rows[3]["images"] == rows[0]["images"] and rows[4]["images"] == rows[1]["images"]
+    means = next(line for line in text.splitlines() if line.startswith("mean"))
+    assert means.split("  ")[-1].strip() == f"{rows[4]['psnr']:.2f} / {rows[4]['ssim']:.4f}"
     for row in rows:
-        line = next(line for line in text.splitlines() if line.startswith(f"{row['name']}  "))
-        assert f"{row['psnr']:.2f}" in line and f"{row['ssim']:.4f}" in line
+        assert f"{row['psnr']:.2f} / {row['ssim']:.4f}" in means
+        assert f"{row['name']} {row['high_frequency']:.1f}, " in text.splitlines()[-1]
+    powers = [high_frequency(color.rgb_to_y(photo[:62, :80]), 2) for photo in photos[:1]]
+    powers += [high_frequency(color.rgb_to_y(photo), 2) for photo in photos[1:]]
+    assert text.endswith(f"HR {np.mean(powers):.1f}")
     # LR, bicubic, two stages and HR of both photos.
     width = 2 * sheet.PANEL + 8 + 5 * (sheet.PANEL + 8)
     with Image.open(tmp_path / "sheet.png") as made:
         assert made.size == (width, 2 * (sheet.PANEL + sheet.CAPTION))
-
-
-def test_other_processes_compute_the_same_and_write_nothing(reported, tmp_path, monkeypatch):
-    table = reported()
-    for path in tmp_path.iterdir():
-        path.unlink()
-    monkeypatch.setattr(report.parallel, "process_index", lambda: 1)
-    assert reported() == table
-    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -64,3 +65,14 @@ def test_the_tree_names_every_file():
     for path in (runs.ROOT / "jsr").iterdir():
         if path.suffix == ".py" and path.name != "__init__.py":
             assert f"`{path.name}`" in tree, path.name
+
+
+def test_the_top_level_holds_nothing_else():
+    listed = subprocess.run(["git", "ls-files"], cwd=runs.ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    tops = {path.partition("/")[0] for path in listed.stdout.split()}
+    allowed = {"jsr", "configs", "launch", "tests", "README.md", "pyproject.toml", "LICENSE"}
+    assert {top for top in tops if not top.startswith(".")} == allowed
+    large = [p for p in listed.stdout.split() if (runs.ROOT / p).stat().st_size > 1_000_000]
+    assert not large

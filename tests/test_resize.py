@@ -165,7 +165,8 @@ def test_nearest_repeats_and_picks_pixels():
     image = noise(5, 4, 3)
     enlarged = imresize(image, scale=3, method="nearest")
     np.testing.assert_array_equal(enlarged, image.repeat(3, axis=0).repeat(3, axis=1))
-    np.testing.assert_array_equal(imresize(enlarged, scale=1 / 3, method="nearest"), image)
+    image = noise(15, 12, 3)
+    np.testing.assert_array_equal(imresize(image, scale=1 / 3, method="nearest"), image[1::3, 1::3])
 
 
 def test_box_averages_blocks():
