@@ -185,7 +185,7 @@ def reported(photos, tmp_path, monkeypatch):
     return lambda: report.report(tmp_path, config, photos)
 
 
-def test_a_report_has_baselines_then_stages(reported, tmp_path):
+def test_a_report_has_baselines_then_stages(reported, photos, tmp_path):
     text = reported()
     rows = json.loads((tmp_path / "table.json").read_text())["rows"]
     names = ["bicubic", "nearest", "lanczos", "pixel stage", "gan stage"]
@@ -196,8 +196,8 @@ def test_a_report_has_baselines_then_stages(reported, tmp_path):
     for row in rows:
         assert f"{row['psnr']:.2f} / {row['ssim']:.4f}" in means
         assert f"{row['name']} {row['high_frequency']:.1f}, " in text.splitlines()[-1]
-    powers = [high_frequency(color.rgb_to_y(photo[:62, :80]), 2) for photo in photos[:1]]
-    powers += [high_frequency(color.rgb_to_y(photo), 2) for photo in photos[1:]]
+    hrs = (photos[0][:62, :80], photos[1])
+    powers = [high_frequency(color.rgb_to_y(hr), 2) for hr in hrs]
     assert text.endswith(f"HR {np.mean(powers):.1f}")
     # LR, bicubic, two stages and HR of both photos.
     width = 2 * sheet.PANEL + 8 + 5 * (sheet.PANEL + 8)
