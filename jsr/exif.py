@@ -1,6 +1,7 @@
 """EXIF: the orientation, applied once, and what stays in the enlarged picture."""
 
 from contextlib import suppress
+from pathlib import Path
 
 from absl import logging
 from PIL import ExifTags, Image
@@ -26,6 +27,7 @@ PHOTO_TAGS = {
     ExifTags.Base.Copyright,
 }
 PHOTO_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+LONGEST_IN_JPEG = 65533
 
 
 def orientation(image: Image.Image) -> int:
@@ -36,34 +38,28 @@ def orientation(image: Image.Image) -> int:
     if image.format == "TIFF":
         return 1
     with suppress(Exception):
-        stated = load_exif(_raw_exif(image)).get(ORIENTATION, 1)
+        stated = _parse(_raw(image)).get(ORIENTATION)
         return stated if stated in TURNS else 1
     return 1
 
 
-def _raw_exif(image: Image.Image) -> bytes:
-    """EXIF as in the file, after "Exif" and two zeros; empty where there is none."""
-    raw = image.info.get("exif", b"")
-    if raw and not raw.startswith(b"Exif\0\0"):
-        raw = b"Exif\0\0" + raw
-    return raw
+def upright(image: Image.Image) -> Image.Image:
+    """The image with its EXIF orientation applied."""
+    turn = TURNS.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
-def load_exif(raw: bytes) -> Image.Exif:
-    """EXIF as tags, of its bytes in a file. Raises what Pillow raises for damaged ones."""
-    exif = Image.Exif()
-    exif.load(raw)
-    return exif
+def exif_of(image: Image.Image, name: str) -> bytes | None:
+    """EXIF with orientation 1: the file's own bytes where they already say so.
 
-
-def upright_exif(image: Image.Image, name: str) -> bytes | None:
-    """EXIF with orientation 1: the file's own bytes where they already say so."""
+    None where there is none, and where it is damaged, with a warning that starts with `name`.
+    """
     try:
         if image.format == "TIFF":
-            exif = photo_exif(image.getexif())
+            exif = _of_photo(image.getexif())
             return exif.tobytes() if len(exif) else None
-        raw = _raw_exif(image)
-        exif = load_exif(raw)
+        raw = _raw(image)
+        exif = _parse(raw)
         if exif.get(ORIENTATION) in TURNS:
             exif[ORIENTATION] = 1
             return exif.tobytes()
@@ -73,13 +69,42 @@ def upright_exif(image: Image.Image, name: str) -> bytes | None:
         return None
 
 
-def photo_exif(exif: Image.Exif) -> Image.Exif:
+def exif_for_format(exif: bytes, form: str, path: Path) -> bytes | Image.Exif | None:
+    """EXIF as Pillow's writer takes it; None, with a warning, where the format cannot hold it."""
+    try:
+        if form == "TIFF":
+            # The layout of the file that the EXIF comes from would overrule the picture's own.
+            return _of_photo(_parse(exif))
+        if form == "JPEG" and len(exif) > LONGEST_IN_JPEG:
+            raise ValueError(f"{len(exif)} bytes; JPEG holds {LONGEST_IN_JPEG}")
+        return exif
+    except Exception as error:
+        logging.warning("%s: the EXIF cannot be written (%s) and is left out", path, error)
+        return None
+
+
+def _raw(image: Image.Image) -> bytes:
+    """EXIF as in the file, after "Exif" and two zeros; empty where there is none."""
+    raw = image.info.get("exif", b"")
+    if raw and not raw.startswith(b"Exif\0\0"):
+        raw = b"Exif\0\0" + raw
+    return raw
+
+
+def _parse(raw: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(raw)
+    return exif
+
+
+def _of_photo(exif: Image.Exif) -> Image.Exif:
     """EXIF without the tags that say how a TIFF file is laid out."""
     kept = Image.Exif()
     kept.update({tag: value for tag, value in exif.items() if tag in PHOTO_TAGS})
     for tag in PHOTO_DIRECTORIES:
         directory = exif.get_ifd(tag)
         if directory:
+            # Pillow's TIFF writer goes through the keys, then asks get_ifd: it needs both.
             kept.get_ifd(tag).update(directory)
             kept[tag] = directory
     return kept

@@ -18,7 +18,7 @@ from absl import logging
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from jsr.errors import UserError
-from jsr.exif import TURNS, load_exif, orientation, photo_exif, upright_exif
+from jsr.exif import exif_for_format, exif_of, orientation, upright
 from jsr.picture_headers import bits_per_channel, check_png, is_png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -36,13 +36,12 @@ WRITERS = {
     ".bmp": ("BMP", {}),
 }
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
-LONGEST_JPEG_EXIF = 65533
 NO_ALPHA = ("JPEG", "BMP")
 
 SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"BM", b"GIF8")
 
-# Pillow's own limit is lower than ours, and it warns of odd metadata, which a command must not
-# print in the middle of its lines. Filters set once are safe with threads; a context is not.
+# For the whole process, as Pillow has one limit, lower than ours, and warning contexts are not safe
+# with threads. Its warnings of odd metadata would land in the middle of what a command prints.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -88,15 +87,10 @@ def read_picture(source: Path | bytes, name: str | None = None) -> Picture:
     name = _name(source, name)
     with _opened(source, name) as image:
         image.load()
-        exif = upright_exif(image, name)
-        upright = image
-        turn = TURNS.get(orientation(image))
-        if turn is not None:
-            upright = image.transpose(turn)
-        pixels, alpha = _pixels(upright, name)
+        pixels, alpha = _pixels(upright(image), name)
         # These pixels are sRGB by then: the file's profile no longer describes them.
         icc = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile") or None
-        return Picture(pixels, alpha, icc, _dpi(image), exif)
+        return Picture(pixels, alpha, icc, _dpi(image), exif_of(image, name))
 
 
 def read_rgb(source: Path | bytes, name: str | None = None) -> np.ndarray:
@@ -174,6 +168,7 @@ def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
             if not head:
                 raise UserError(f"{name}: is empty (zero bytes); copy or download it again")
             bits = bits_per_channel(head, stream)
+            # No picture has more than 64: that is damage, which Pillow finds.
             if 8 < bits <= 64:
                 raise UserError(f"{name}: has {bits} bits a channel; expected 8; convert it first")
             stream.seek(0)
@@ -181,7 +176,7 @@ def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
                 if is_png(head):
-                    check_png(image, head[24], stream)
+                    check_png(image, bits, stream)
                 # Pillow would turn a TIFF by its XMP, and know the new size only afterwards.
                 image.info.pop("xmp", None)
                 yield image
@@ -224,7 +219,7 @@ def _pixels(image: Image.Image, name: str) -> tuple[np.ndarray, np.ndarray | Non
         image = _cmyk_to_srgb(image, name)
     gray = image.mode in ("1", "L", "LA")
     transparent = image.has_transparency_data
-    mode = ("LA" if transparent else "L") if gray else ("RGBA" if transparent else "RGB")
+    mode = ("L" if gray else "RGB") + ("A" if transparent else "")
     array = np.array(image if image.mode == mode else image.convert(mode))
     array = array.reshape(image.height, image.width, -1)
     alpha = array[..., -1].copy() if transparent else None
@@ -273,26 +268,12 @@ def _for_format(picture: Picture, form: str, path: Path) -> Image.Image:
 def _metadata(picture: Picture, form: str, path: Path) -> dict:
     options = {"dpi": picture.dpi, "icc_profile": picture.icc}
     if picture.exif:
-        options["exif"] = _exif_for_format(picture.exif, form, path)
+        options["exif"] = exif_for_format(picture.exif, form, path)
     space = b"GRAY" if picture.pixels.shape[2] == 1 and form != "WEBP" else b"RGB "
     if picture.icc and picture.icc[16:20] != space:
         logging.warning("%s: its ICC profile is for other channels and is left out", path)
         options["icc_profile"] = None
     return {key: value for key, value in options.items() if value}
-
-
-def _exif_for_format(exif: bytes, form: str, path: Path) -> bytes | Image.Exif | None:
-    """EXIF as Pillow's writer takes it; None, with a warning, where the format cannot hold it."""
-    try:
-        if form == "TIFF":
-            # The layout of the file that the EXIF comes from would overrule the picture's own.
-            return photo_exif(load_exif(exif))
-        if form == "JPEG" and len(exif) > LONGEST_JPEG_EXIF:
-            raise ValueError(f"{len(exif)} bytes; JPEG holds {LONGEST_JPEG_EXIF}")
-        return exif
-    except Exception as error:
-        logging.warning("%s: the EXIF cannot be written (%s) and is left out", path, error)
-        return None
 
 
 def _encode(image: Image.Image, form: str, **options) -> bytes:

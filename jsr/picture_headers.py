@@ -23,24 +23,8 @@ def bits_per_channel(head: bytes, stream: BinaryIO) -> int:
 
 
 def is_png(head: bytes) -> bool:
+    """Whether the first 32 bytes of a file hold the header of a PNG."""
     return head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) == 32
-
-
-def _jpeg_bits(stream: BinaryIO) -> int:
-    stream.seek(2)
-    while len(segment := stream.read(5)) == 5 and segment[0] == 0xFF:
-        _, marker, length, bits = struct.unpack(">BBHB", segment)
-        if marker in JPEG_FRAMES:
-            return bits
-        stream.seek(length - 3, os.SEEK_CUR)
-    return 8
-
-
-def _tiff_bits(head: bytes, stream: BinaryIO) -> int:
-    directory = ImageFileDirectory_v2(head[:16] if head[2] == 43 else head[:8])
-    stream.seek(directory.next)
-    directory.load(stream)
-    return max(directory.get(ExifTags.Base.BitsPerSample, (1,)))
 
 
 def check_png(image: Image.Image, bits: int, stream: BinaryIO) -> None:
@@ -58,6 +42,23 @@ def check_png(image: Image.Image, bits: int, stream: BinaryIO) -> None:
         image.info["exif"] = b"Exif\0\0" + stream.read(length)
     if image.mode == "L" and isinstance(image.info.get("transparency"), int):
         image.info["transparency"] *= 255 // (2**bits - 1)
+
+
+def _jpeg_bits(stream: BinaryIO) -> int:
+    stream.seek(2)
+    while len(segment := stream.read(5)) == 5 and segment[0] == 0xFF:
+        _, marker, length, bits = struct.unpack(">BBHB", segment)
+        if marker in JPEG_FRAMES:
+            return bits
+        stream.seek(length - 3, os.SEEK_CUR)
+    return 8
+
+
+def _tiff_bits(head: bytes, stream: BinaryIO) -> int:
+    directory = ImageFileDirectory_v2(head[:16] if head[2] == 43 else head[:8])
+    stream.seek(directory.next)
+    directory.load(stream)
+    return max(directory.get(ExifTags.Base.BitsPerSample, (1,)))
 
 
 def _png_chunks(stream: BinaryIO) -> dict[bytes, int]:

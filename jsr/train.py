@@ -1,6 +1,7 @@
 """The training loop: evaluate, save, take a batch, step, log."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
@@ -46,7 +47,9 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
         run.writer.line(f"wrote table.md, table.csv, table.json and sheet.png to {run.workdir}")
         return table
     except OSError as error:
-        raise UserError(f"cannot write to {workdir}: {error.strerror or error}") from error
+        raise UserError(
+            f"{error}. The checkpoints in {workdir} are whole: mend that, and rerun to go on"
+        ) from error
     finally:
         # A full disk, whose own error is on its way, fails here again.
         with contextlib.suppress(OSError):
@@ -176,7 +179,8 @@ class Run:
         save_network(self.workdir / "best.safetensors", variables, facts)
 
     def _save(self) -> None:
-        facts = {**self.facts, "progress": self.progress.__dict__}
+        # A copy: it is written while the run goes on.
+        facts = {**self.facts, "progress": dataclasses.asdict(self.progress)}
         self.checkpoints.save(self.step, self.state, facts, self.progress.protected())
 
     def _roll_back(self) -> None:
