@@ -96,8 +96,10 @@ def get_config() -> ConfigDict:
     config.perceptual.network = "vgg19"
     # A weights file; "" looks into the cache that `python -m jsr.weights fetch vgg19` fills.
     config.perceptual.path = ""
-    # Layer -> weight; convN_M is before the activation, reluN_M after it.
-    config.perceptual.layers = ConfigDict({"relu5_4": 1.0})
+    # convN_M is before the activation, reluN_M after it (vgg16 ends at relu5_3).
+    config.perceptual.layers = ("relu5_4",)
+    # A weight for each layer.
+    config.perceptual.weights = (1.0,)
     # l1 | l2, on features divided by `divisor`.
     config.perceptual.distance = "l2"
     config.perceptual.divisor = 12.75

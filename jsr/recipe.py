@@ -143,7 +143,12 @@ class Recipe:
                 f" with: python -m jsr.weights fetch {config.network}"
             )
             return None
-        layers = config.layers.to_dict()
+        if len(config.layers) != len(config.weights):
+            raise UserError(
+                f"perceptual.weights has {len(config.weights)} values for"
+                f" {len(config.layers)} layers: give one for each"
+            )
+        layers = dict(zip(config.layers, config.weights, strict=True))
         features = functools.partial(perceptual.make_features(config.network, layers), params)
         return functools.partial(
             perceptual.perceptual_loss,
