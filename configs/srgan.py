@@ -36,10 +36,14 @@ def embedded():
 def folder(config):
     """Any folder of photographs, given by --config.data.dir."""
     config.data.name = "image_folder"
+    config.licence = ""
 
 
 def div2k(config):
-    """The recipe of the SRGAN paper (Ledig et al. 2017, section 3.2) on DIV2K."""
+    """The recipe of the SRGAN paper (Ledig et al. 2017, section 3.2) on DIV2K.
+
+    With the pixel loss added in the second stage: set gan.pixel_weight to 0 for the paper's own.
+    """
     config.data.name = "div2k"
     config.data.cache_gb = 16.0
     config.data.threads = 8

@@ -39,11 +39,13 @@ class Adversarial(NamedTuple):
     """The two sides of a game, each `loss(logits_real, logits_fake, axis_name=None)` -> scalar.
 
     `axis_name` is the axis over the devices; only a loss that compares an example with the others
-    uses it.
+    uses it. `decision` is the logit above which D calls a picture real; None where a logit means
+    something only beside others.
     """
 
     generator: Callable
     discriminator: Callable
+    decision: float | None = 0.0
 
 
 def _mean(x: jax.Array) -> jax.Array:
@@ -113,10 +115,10 @@ def _relativistic_generator(logits_real, logits_fake, axis_name=None):
 ADVERSARIAL = {
     "vanilla": Adversarial(_vanilla_generator, _vanilla_discriminator),
     "minimax": Adversarial(_minimax_generator, _vanilla_discriminator),
-    "lsgan": Adversarial(_lsgan_generator, _lsgan_discriminator),
+    "lsgan": Adversarial(_lsgan_generator, _lsgan_discriminator, 0.5),
     "hinge": Adversarial(_critic_generator, _hinge_discriminator),
-    "wgan": Adversarial(_critic_generator, _wgan_discriminator),
-    "relativistic": Adversarial(_relativistic_generator, _relativistic_discriminator),
+    "wgan": Adversarial(_critic_generator, _wgan_discriminator, None),
+    "relativistic": Adversarial(_relativistic_generator, _relativistic_discriminator, None),
 }
 
 
@@ -155,6 +157,6 @@ def _squared_gradients(critic: Callable, images: jax.Array) -> jax.Array:
     return jnp.sum(jnp.square(gradients), axis=(1, 2, 3))
 
 
-def accuracy(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
-    """Share of logits on the right side of zero, real and fake weighing the same: 0..1."""
-    return 0.5 * (_mean(logits_real > 0) + _mean(logits_fake < 0))
+def accuracy(logits_real: jax.Array, logits_fake: jax.Array, decision: float = 0.0) -> jax.Array:
+    """Share of logits on the right side of `decision`, real and fake weighing the same: 0..1."""
+    return 0.5 * (_mean(logits_real > decision) + _mean(logits_fake < decision))

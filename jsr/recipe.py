@@ -51,8 +51,7 @@ class Recipe:
     def start(self) -> TrainState:
         """The state at step 0, on the mesh; from config.init's weights where it names some."""
         optimizer = self._optimizers[self.stages[0].name]["gen"]
-        lr, _ = self._example()
-        gen = state.init_net(self._stream(0), self.generator, optimizer, lr)
+        gen = self._init_generator()
         if self.config.init:
             gen = self._warm(gen, optimizer)
         return parallel.replicate(state.start_training(gen), self.mesh)
@@ -68,7 +67,9 @@ class Recipe:
 
     def template(self, stage_name: str) -> TrainState:
         """A state of the shapes, types and shardings that `stage_name` has."""
-        train_state = self.start()
+        # Not start(): a resumed run does not need the file of config.init any more.
+        fresh = state.start_training(self._init_generator())
+        train_state = parallel.replicate(fresh, self.mesh)
         if stage_name == "gan":
             stage = next(s for s in self.stages if s.name == "gan")
             train_state = self.begin(stage, train_state)
@@ -93,8 +94,22 @@ class Recipe:
             "data": config.data.name,
         }
 
+    @property
+    def adversarial(self) -> losses.Adversarial:
+        """The adversarial stage's pair of losses."""
+        return find("adversarial loss", self.config.gan.adversarial, losses.ADVERSARIAL)
+
+    @property
+    def perceptual_is_on(self) -> bool:
+        """Whether the config wants a perceptual loss and its weights are here."""
+        return self._perceptual is not None
+
     def _stream(self, number: int) -> jax.Array:
         return jax.random.fold_in(self._key, number)
+
+    def _init_generator(self) -> state.Net:
+        optimizer = self._optimizers[self.stages[0].name]["gen"]
+        return state.init_net(self._stream(0), self.generator, optimizer, self._example()[0])
 
     def _example(self) -> tuple[jax.Array, jax.Array]:
         """An LR and an HR patch of the sizes trained on."""
@@ -187,7 +202,7 @@ class Recipe:
             self.discriminator,
             optimizers["gen"],
             optimizers["disc"],
-            adversarial=find("adversarial loss", config.adversarial, losses.ADVERSARIAL),
+            adversarial=self.adversarial,
             adversarial_weight=config.adversarial_weight,
             penalty=config.penalty,
             penalty_weight=config.penalty_weight,

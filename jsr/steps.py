@@ -100,7 +100,10 @@ def make_gan_step(
         logits_real, stats_real = judge(disc_params, stats["disc"], hr, lr)
         logits_fake, disc_stats = judge(disc_params, stats_real, sr, lr)
         loss = adversarial.discriminator(logits_real, logits_fake, AXIS)
-        parts = {"d_loss": loss, "d_accuracy": losses.accuracy(logits_real, logits_fake)}
+        parts = {"d_loss": loss}
+        if adversarial.decision is not None:
+            right = losses.accuracy(logits_real, logits_fake, adversarial.decision)
+            parts["d_accuracy"] = right
         if penalty != "none":
 
             def critic(images):

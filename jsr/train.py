@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from clu import parameter_overview
 
-from jsr import parallel, perceptual, pipeline
+from jsr import parallel, perceptual, pipeline, protocols
 from jsr.checkpoint import Checkpoints, check_same_config
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
+from jsr.metrics import WINDOW
 from jsr.profile import Profile
 from jsr.progress import Progress
 from jsr.recipe import Recipe, Stage
@@ -29,7 +30,8 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
     """Train as `config` says in `workdir`, resuming what is there.
 
     Returns the table of the test split as text, on process 0; or None when a signal stopped the run
-    before its end (rerunning the same call goes on). Raises UserError for what the user can mend,
+    before its end (rerunning the same call goes on). `config.deterministic` is `main`'s to apply,
+    by `parallel.setup`, before JAX starts. Raises UserError for what the user can mend,
     PartlyDone when training cannot go on (collapsed twice, or not finite).
     """
     run = Run(config, Path(workdir), profile)
@@ -67,13 +69,20 @@ class Run:
         self.test = photos["test"]
         self.pairs = pipeline.Pairs(photos["train"], config.scale, int(data.cache_gb * 1e9))
         self.pairs.require(data.patch)
+        for split in ("valid", "test"):
+            _check_scored(photos[split], config)
         _make_folder(workdir)
         self.checkpoints = Checkpoints(workdir, config.keep)
-        self.facts = {"config": config.to_dict(), "photos": _fingerprint(photos)}
+        lpips = perceptual.make_lpips("alexnet") if "gan" in config.stages else None
+        self.facts = {
+            "config": config.to_dict(),
+            "photos": _fingerprint(photos),
+            "perceptual": self.recipe.perceptual_is_on,
+            "lpips": lpips is not None,
+        }
         self.state, self.progress = self._open()
         total = self.recipe.stages[-1].stop
         self.writer = Writer(workdir, self.step, total)
-        lpips = perceptual.make_lpips("alexnet") if "gan" in config.stages else None
         self.validation = Validation(self.recipe, self.pairs, photos["valid"], lpips)
         self.profile = Profile(workdir, profile)
         self._introduce()
@@ -130,6 +139,13 @@ class Run:
                 f"{self.workdir} was trained on other photos than data.dir holds now:"
                 " choose another --workdir"
             )
+        for name, what in (("perceptual", "the perceptual loss"), ("lpips", "LPIPS on valid")):
+            if facts[name] != self.facts[name]:
+                raise UserError(
+                    f"{self.workdir} was trained {'with' if facts[name] else 'without'} {what}, and"
+                    f" its weights are {'missing' if facts[name] else 'there'} now (see jsr.weights"
+                    " fetch): put that back, or choose another --workdir"
+                )
         progress = Progress(**facts["progress"])
         self.step = step
         return self.checkpoints.restore(step, self.recipe.template(progress.stage)), progress
@@ -207,7 +223,7 @@ class Run:
 
     def _log(self, stage: Stage, previous: tuple[int, dict] | None) -> None:
         # The metrics are those of the step before, so that the host does not wait for the device.
-        if previous is None or previous[0] % self.config.log_every:
+        if previous is None:
             return
         step, metrics = previous[0], {k: float(v) for k, v in previous[1].items()}
         if metrics.pop("skipped_in_row") >= self.config.max_skipped:
@@ -216,7 +232,8 @@ class Run:
                 f" training stopped; the best weights so far are in {self.workdir}."
                 " Lower the learning rate, or set clip, with another --workdir"
             )
-        self.writer.progress(stage.name, step, metrics)
+        if step % self.config.log_every == 0:
+            self.writer.progress(stage.name, step, metrics)
 
     def _introduce(self) -> None:
         config, say = self.config, self.writer.line
@@ -236,12 +253,24 @@ def _fingerprint(photos: dict) -> str:
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 
+def _check_scored(photos, config) -> None:
+    # Better now than after the training.
+    border = protocols.get_protocol(config.protocol).shave(config.scale)
+    for name, size in zip(photos.names, photos.sizes, strict=True):
+        side = int(min(size)) // config.scale * config.scale - 2 * border
+        if side < WINDOW:
+            raise UserError(
+                f"{name} is {size[0]}x{size[1]} pixels: too small to be scored at"
+                f" x{config.scale}; take it out"
+            )
+
+
 def _make_folder(workdir: Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         probe = workdir / ".probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir"

@@ -41,8 +41,8 @@ class Validation:
         Where the network's output is not finite, the scores are NaN and there is no picture.
         Scores: "psnr", "ssim" of the moving average on whole photos by the config's protocol;
         "gap", by how much more dB it gains over bicubic on crops of train than on crops of valid;
-        in the adversarial stage "d_accuracy" of D against the present G on the crops of valid, and
-        "lpips" where its weights are there.
+        in the adversarial stage "d_accuracy" of D against the present G on the crops of valid, where
+        its loss has a decision, and "lpips" where its weights are there.
         """
         recipe, config = self._recipe, self._recipe.config
         local = parallel.to_host(state.replace(gen=state.gen.replace(opt_state=None)))
@@ -58,7 +58,9 @@ class Validation:
             return {"psnr": math.nan, "ssim": math.nan}, None
         scores = {"psnr": row["psnr"], "ssim": row["ssim"], "gap": self._gap(local.ema)}
         if local.disc is not None:
-            scores["d_accuracy"] = self._accuracy(local)
+            decision = recipe.adversarial.decision
+            if decision is not None:
+                scores["d_accuracy"] = self._accuracy(local, decision)
             if self._lpips is not None:
                 scores["lpips"] = self._distance(seen)
         return scores, seen[0]
@@ -70,14 +72,14 @@ class Validation:
             gains[name] = _psnr(sr, batch["hr"]) - self._bicubic[name]
         return gains["train"] - gains["valid"]
 
-    def _accuracy(self, local: TrainState) -> float:
+    def _accuracy(self, local: TrainState, decision: float) -> float:
         batch = self._crops["valid"]
         gen = {"params": local.gen.params, "batch_stats": local.gen.stats}
         disc = {"params": local.disc.params, "batch_stats": local.disc.stats}
         sr = self._recipe.predict(gen, batch["lr"])
         real = self._recipe.judge(disc, batch["hr"], batch["lr"])
         fake = self._recipe.judge(disc, sr, batch["lr"])
-        return float(losses.accuracy(real, fake))
+        return float(losses.accuracy(real, fake, decision))
 
     def _distance(self, seen: list[np.ndarray]) -> float:
         distances = []

@@ -20,8 +20,13 @@ if ! cmp -s launch/requirements.lock "$stamp"; then
         echo "error: Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=/path/to/python" >&2
         exit 2
     fi
+    if [ -d .venv ] && [ ! -e .venv/.jsr ] && [ ! -e "$stamp" ]; then
+        echo "error: .venv is there, but this script did not make it: move it away first" >&2
+        exit 2
+    fi
     echo "making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
+    touch .venv/.jsr
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r launch/requirements.lock
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
     cp launch/requirements.lock "$stamp"

@@ -98,7 +98,7 @@ def test_adversarial_losses_are_finite_float32_at_large_bfloat16_logits(name):
     pair = losses.ADVERSARIAL[name]
     for sign in (-1.0, 1.0):
         real, fake = (sign * jnp.full((4, 1), s * 1e4, jnp.bfloat16) for s in (1.0, -1.0))
-        for loss in pair:
+        for loss in (pair.generator, pair.discriminator):
             value, gradients = jax.value_and_grad(loss, (0, 1))(real, fake)
             assert value.dtype == jnp.float32
             assert np.isfinite(value) and np.isfinite(gradients).all()
@@ -196,3 +196,15 @@ def test_accuracy_weighs_real_and_fake_the_same():
     assert float(losses.accuracy(ZERO + 1, ZERO - 1)) == 1.0
     # A discriminator that calls everything real is right half of the time.
     assert float(losses.accuracy(ZERO + 1, ZERO + 1)) == 0.5
+
+
+@pytest.mark.parametrize("name", losses.ADVERSARIAL)
+def test_a_perfect_discriminator_is_right_by_its_losses_decision(name):
+    pair = losses.ADVERSARIAL[name]
+    if name in ("wgan", "relativistic"):
+        # Their losses see only differences of logits: no fixed one separates.
+        shifted = [float(pair.discriminator(ZERO + c + 2, ZERO + c)) for c in (0.0, 9.0)]
+        assert pair.decision is None and shifted[0] == pytest.approx(shifted[1])
+        return
+    targets = (0.9, 0.1) if name == "lsgan" else (3.0, -3.0)
+    assert float(losses.accuracy(ZERO + targets[0], ZERO + targets[1], pair.decision)) == 1.0
