@@ -50,10 +50,9 @@ class Recipe:
 
     def start(self) -> TrainState:
         """The state at step 0, on the mesh; from config.init's weights where it names some."""
-        optimizer = self._optimizers[self.stages[0].name]["gen"]
         gen = self._init_generator()
         if self.config.init:
-            gen = self._warm(gen, optimizer)
+            gen = self._warm(gen, self._optimizers[self.stages[0].name]["gen"])
         return parallel.replicate(state.start_training(gen), self.mesh)
 
     def begin(self, stage: Stage, train_state: TrainState) -> TrainState:

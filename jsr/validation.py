@@ -41,8 +41,8 @@ class Validation:
         Where the network's output is not finite, the scores are NaN and there is no picture.
         Scores: "psnr", "ssim" of the moving average on whole photos by the config's protocol;
         "gap", by how much more dB it gains over bicubic on crops of train than on crops of valid;
-        in the adversarial stage "d_accuracy" of D against the present G on the crops of valid, where
-        its loss has a decision, and "lpips" where its weights are there.
+        in the adversarial stage "d_accuracy" of D against the present G on the crops of valid,
+        where its loss has a decision, and "lpips" where its weights are there.
         """
         recipe, config = self._recipe, self._recipe.config
         local = parallel.to_host(state.replace(gen=state.gen.replace(opt_state=None)))
