@@ -17,8 +17,12 @@ def rgb_to_y(rgb: np.ndarray) -> np.ndarray:
     Raises ValueError unless there are three channels.
     """
     rgb = _three_channels(rgb)
-    red, green, blue = (rgb[..., i] for i in range(3))
-    return (65.481 * red + 128.553 * green + 24.966 * blue) / 255.0 + 16.0
+    # Channel by channel: the picture never lies in memory as float64 as a whole.
+    red, green, blue = (
+        np.multiply(rgb[..., i], weight, dtype=np.float64)
+        for i, weight in enumerate((65.481, 128.553, 24.966))
+    )
+    return (red + green + blue) / 255.0 + 16.0
 
 
 def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
@@ -38,7 +42,7 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
 
 
 def _three_channels(image: np.ndarray) -> np.ndarray:
-    image = np.asarray(image, np.float64)
+    image = np.asarray(image)
     if image.ndim < 1 or image.shape[-1] != 3:
         raise ValueError(f"expected [..., 3], not {list(image.shape)}")
     return image

@@ -1,71 +1,273 @@
-"""One evaluation: photographs are shrunk, enlarged by a method, and scored into rows."""
+"""`python -m jsr.evaluate`: tables of PSNR and SSIM that agree with the literature.
 
-from collections.abc import Callable, Iterator
+--weights runs/srgan --datasets set5,set14 --data_dir BENCH    networks on benchmark sets
+--sr RESULTS --hr HR --scale 4                                 pictures of any project
+--baselines bicubic,lanczos --datasets set5 --scale 2,3,4      classical ways
+"""
+
+import dataclasses
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-import numpy as np
+from absl import flags
 
-from jsr import color, protocols, resize, tables
-from jsr.errors import UserError
+from jsr import command_line, markup, methods, model_cost, parallel, plot, protocols, seeds, tables
+from jsr import sheet as sheets
+from jsr.datasets.benchmarks import TestPictures, open_test_pictures
+from jsr.errors import PartlyDone, UserError
+from jsr.extra_metrics import make_extra
+from jsr.methods import Method
+from jsr.protocols import METRICS, Protocol
+from jsr.scoring import LR_FAMILIES, evaluate
+from jsr.sr_folder import open_sr_folder
+from jsr.weights import find_weights, load_network
 
-# Enlarges a picture: (lr uint8 [h, w, 3], scale) -> uint8 [h*scale, w*scale, 3].
-BASELINES: dict[str, Callable] = {
-    name: partial(resize.imresize, method=method)
-    for name, method in {"bicubic": "bicubic", "nearest": "nearest", "lanczos": "lanczos3"}.items()
-}
+SHEET_PHOTOS = 5
+OUTPUTS = ("json", "csv", "markdown", "latex", "sheet", "plot")
 
 
-def evaluation_pairs(photos, scale: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, lr, hr) of each photo: HR cropped to a multiple of the scale, LR made from it.
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What makes one row of each dataset: a method, or several weights of one (its seeds).
 
-    Raises UserError for a photo that is smaller than the scale.
+    `folder` is that of a method whose SR lies in files.
     """
-    for name, photo in zip(photos.names, photos, strict=True):
+
+    name: str
+    seeds: tuple[Method, ...] = ()
+    folder: Path | None = None
+
+    @property
+    def scale(self) -> int | None:
+        return self.seeds[0].facts.get("scale") if self.seeds else None
+
+    @property
+    def protocol(self) -> str | None:
+        return self.seeds[0].facts.get("protocol") if self.seeds else None
+
+
+def define_flags() -> None:
+    """Define the options of the command line."""
+    text, choice = flags.DEFINE_string, flags.DEFINE_enum
+    text("weights", None, "A,B: files or workdirs; NAME=A names a row, A+B are seeds of one")
+    text("baselines", None, f"{', '.join(methods.CLASSICAL)}, or all")
+    text("datasets", None, "set5,set14,bsd100,urban100,manga109,div2k_val,pairs,...")
+    text("data_dir", None, "the folder that holds the datasets")
+    text("sr", None, "A,NAME=B: folders of SR pictures, to be scored against --hr")
+    text("hr", None, "the folder of HR pictures for --sr")
+    text("scale", None, "2,3,4: default that of the weights")
+    text("protocol", None, f"{', '.join(protocols.PROTOCOLS)}; default that of the weights, else y")
+    choice("lr", "symmetric", LR_FAMILIES, "LR made by MATLAB's imresize of either age, or files")
+    text("lr_dir", None, "the folder of LR files, where not in the dataset's usual place")
+    text("metrics", "psnr,ssim", "also ms_ssim, lpips_alexnet, lpips_vgg16, niqe")
+    text("niqe_model", None, "modelparameters.mat of NIQE's authors, for the metric niqe_published")
+    flags.DEFINE_bool("ensemble", False, "average over the eight orientations (x8)")
+    flags.DEFINE_integer("tile", 0, "cut LR into tiles of this side; 0: whole pictures", 0)
+    flags.DEFINE_bool("speed", False, "also throughput and peak memory, at 1280x720 of SR")
+    text("reference", None, "the row that others are tested against (p of Wilcoxon's test)")
+    flags.DEFINE_bool("mix_protocols", False, "allow several protocols in one table, and mark them")
+    flags.DEFINE_bool("per_image", False, "also print each image")
+    for kind in OUTPUTS:
+        text(kind, None, f"write the {kind} to this file")
+
+
+def main(words: list[str], options) -> None:
+    """Score what the options name, print the table and write it; `words` must be empty."""
+    if words:
+        raise UserError(f"{words[0]!r} is not understood: options start with --")
+    _check_outputs(options)
+    parallel.start()
+    entries = _entries(options)
+    failed: list[str] = []
+    rows = []
+    plan = _plan(options, entries)
+    for photos, scale, entry, protocol in plan:
+        rows.append(_row(options, entry, photos, scale, protocol, failed))
+    if options.reference:
         try:
-            hr = resize.crop_to_multiple(photo, scale)
+            seeds.add_significance(rows, options.reference)
         except ValueError as error:
-            raise UserError(f"{name} is too small for scale {scale}: {error}") from error
-        yield name, resize.downscale(hr, scale), hr
+            raise UserError(f"--reference: {error}") from error
+    if parallel.process_index() == 0:
+        _show(options, rows)
+        if options.sheet:
+            _write_sheet(options, plan)
+    if failed:
+        lines = "\n".join(f"error: {line}" for line in dict.fromkeys(failed))
+        raise PartlyDone(f"{lines}\nthe table is without them")
 
 
-def evaluate(
-    name: str,
-    enlarge: Callable[[np.ndarray], np.ndarray],
-    photos,
-    dataset: str,
-    scale: int,
-    protocol: str,
-) -> dict:
-    """The row of one method on one dataset, in the shape of the table's JSON.
-
-    `enlarge` maps an LR picture (uint8 [h, w, 3]) to its SR (uint8). Beside PSNR and SSIM each
-    image has `high_frequency`, the power of its Y above the LR image's Nyquist frequency. Raises
-    UserError when the output has another size than HR, and for a photo too small to be scored.
-    """
-    rule = protocols.get_protocol(protocol)
-    images = []
-    for image, lr, hr in evaluation_pairs(photos, scale):
-        sr = enlarge(lr)
-        if sr.shape != hr.shape:
-            raise UserError(f"{name} turned {image} into {sr.shape}, but HR is {hr.shape}")
-        try:
-            scores = protocols.score(sr, hr, scale, rule)
-        except ValueError as error:
-            raise UserError(f"{image} cannot be scored: {error}") from error
-        power = high_frequency(color.rgb_to_y(sr), scale)
-        images.append({"name": image, **scores, "high_frequency": power})
-    return tables.mean_row(name, dataset, scale, rule.name, "symmetric", images)
+def _entries(options) -> list[Entry]:
+    """The rows in order: baselines, weights, folders."""
+    if not any((options.weights, options.baselines, options.sr)):
+        raise UserError("nothing to score: give --weights, --baselines, or --sr and --hr")
+    if bool(options.sr) != bool(options.hr):
+        raise UserError("--sr and --hr go together: a folder of SR and one of HR pictures")
+    if options.sr and options.weights:
+        raise UserError("--weights go with --datasets, --sr with --hr: run them one by one")
+    baselines = _words(options.baselines)
+    baselines = list(methods.CLASSICAL) if baselines == ["all"] else baselines
+    entries = [Entry(name, (methods.classical(name),)) for name in baselines]
+    entries += [_network_entry(word, options) for word in _words(options.weights)]
+    entries += [_folder_entry(word) for word in _words(options.sr)]
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two rows would be called {name}: name one, as in NAME={name}")
+    return entries
 
 
-def high_frequency(y: np.ndarray, scale: int) -> float:
-    """Mean power of Y [h, w] (0..255) at frequencies that the LR image cannot hold.
+def _folder_entry(word: str) -> Entry:
+    name, _, folder = word.rpartition("=")
+    return Entry(name or Path(folder).name, folder=Path(folder))
 
-    The spectrum is taken under a Hann window, and counted where either frequency lies above
-    0.5/scale cycles a pixel. A single wave counts half of its squared amplitude.
-    """
-    # Periodic windows: a wave of whole cycles then leaks into its neighbours alone.
-    window = np.outer(*(np.hanning(side + 1)[:-1] for side in y.shape))
-    spectrum = np.abs(np.fft.fft2((y - y.mean()) * window)) ** 2
-    rows = np.abs(np.fft.fftfreq(y.shape[0])) > 0.5 / scale
-    columns = np.abs(np.fft.fftfreq(y.shape[1])) > 0.5 / scale
-    return float(spectrum[rows[:, None] | columns[None, :]].sum() / (window**2).sum() / y.size)
+
+def _network_entry(word: str, options) -> Entry:
+    name, equals, specs = word.rpartition("=")
+    found = []
+    for spec in specs.split("+"):
+        path = find_weights(spec)
+        name = name or (path.parent.name if path.stem == "best" else path.stem)
+        network = load_network(path)
+        found.append(
+            methods.from_network(name, path, network, ensemble=options.ensemble, tile=options.tile)
+        )
+    scales = {method.facts["scale"] for method in found}
+    if len(scales) > 1:
+        raise UserError(f"{word}: seeds of one row must have one scale, not {sorted(scales)}")
+    if options.ensemble and not equals:
+        name += " x8"
+    return Entry(name, tuple(found))
+
+
+def _plan(options, entries: list[Entry]):
+    """(pictures, scale, entry, protocol) of each row, in order; datasets are opened once."""
+    chosen = [_whole(word) for word in _words(options.scale)]
+    scales = chosen or sorted({entry.scale for entry in entries if entry.scale})
+    if not scales:
+        raise UserError("--scale is missing: 2, 3, 4 ...")
+    for entry in entries:
+        if entry.scale and entry.scale not in scales:
+            raise UserError(f"{entry.name} enlarges by {entry.scale}, which is not in --scale")
+    names = ["pairs"] if options.hr else _words(options.datasets)
+    if not names:
+        raise UserError("--datasets is missing: set5,set14, or pairs for a folder of your own")
+    rules = _protocols(options, entries)
+    plan = []
+    for name in names:
+        for scale in scales:
+            folder = options.hr or options.data_dir
+            photos = open_test_pictures(name, scale, folder, options.lr_dir)
+            wanted = [entry for entry in entries if entry.scale in (None, scale)]
+            plan += [(photos, scale, entry, rules[entry.name]) for entry in wanted]
+    return plan
+
+
+def _protocols(options, entries: list[Entry]) -> dict[str, Protocol]:
+    """Each entry's protocol; what has none of its own takes that of the others."""
+    own = [entry.protocol for entry in entries if entry.protocol]
+    default = options.protocol or (own[0] if own else "y")
+    names = {e.name: options.protocol or e.protocol or default for e in entries}
+    if len(set(names.values())) > 1 and not options.mix_protocols:
+        told = ", ".join(f"{name}: {protocol}" for name, protocol in names.items())
+        raise UserError(
+            f"these rows are of different protocols ({told}): choose one by --protocol, or put them"
+            " into one table, marked, by --mix_protocols"
+        )
+    return {name: protocols.get_protocol(protocol) for name, protocol in names.items()}
+
+
+def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, failed) -> dict:
+    wanted = _words(options.metrics)
+    extra = {
+        name: make_extra(name, protocol, options.niqe_model)
+        for name in wanted
+        if name not in METRICS
+    }
+    score = partial(
+        evaluate,
+        photos=photos,
+        dataset=photos.title,
+        scale=scale,
+        protocol=protocol,
+        wanted=tuple(name for name in wanted if name in METRICS),
+        extra=extra,
+        failed=failed,
+        spread=True,
+        progress=True,
+    )
+    expected = {"expected": photos.expected or len(photos)}
+    if entry.folder is not None:
+        return score(entry.name, _producer(entry, photos, protocol), lr="given", labels=expected)
+    rows = []
+    for method in entry.seeds:
+        labels = {**expected, **method.labels, **_speed(options, method)}
+        rows.append(score(entry.name, method.produce, lr=options.lr, labels=labels))
+    return rows[0] if len(rows) == 1 else seeds.seeds_row(rows)
+
+
+def _speed(options, method: Method) -> dict:
+    if not options.speed or method.network is None:
+        return {}
+    network = method.network
+    return model_cost.measure(network.module, network.variables, network.scale, network.channels)
+
+
+def _show(options, rows: list[dict]) -> None:
+    if options.per_image:
+        print(tables.to_text_per_image(rows), end="\n\n")
+    mixed = options.mix_protocols
+    print(tables.to_text(rows, mixed))
+    writers: dict[str, Callable] = {
+        "json": tables.to_json,
+        "csv": tables.to_csv,
+        "markdown": partial(markup.to_markdown, mixed=mixed),
+        "latex": partial(markup.to_latex, mixed=mixed),
+    }
+    for kind, write in writers.items():
+        if getattr(options, kind):
+            tables.write_text(Path(getattr(options, kind)), write(rows))
+    if options.plot:
+        plot.write_plot(Path(options.plot), rows)
+
+
+def _write_sheet(options, plan: list) -> None:
+    """The first pictures of the first dataset and scale, by every method."""
+    photos, scale, _, protocol = plan[0]
+    compared = [
+        (entry.name, _producer(entry, photos, protocol))
+        for pictures, _, entry, rule in plan
+        if pictures is photos and rule is protocol
+    ]
+    lr = "symmetric" if options.sr else options.lr
+    made = sheets.compare(compared, photos, scale, protocol, SHEET_PHOTOS, lr)
+    sheets.write_sheet(Path(options.sheet), made)
+
+
+def _producer(entry: Entry, photos: TestPictures, protocol: Protocol) -> Callable:
+    if entry.folder is not None:
+        return open_sr_folder(entry.folder, photos, protocol)
+    return entry.seeds[0].produce
+
+
+def _check_outputs(options) -> None:
+    for kind in OUTPUTS:
+        name = getattr(options, kind)
+        if name and not Path(name).parent.is_dir():
+            raise UserError(f"--{kind} {name}: there is no folder {Path(name).parent}")
+
+
+def _words(value: str | None) -> list[str]:
+    return [word.strip() for word in (value or "").split(",") if word.strip()]
+
+
+def _whole(word: str) -> int:
+    if not word.isdigit() or int(word) < 1:
+        raise UserError(f"--scale {word}: expected whole numbers, as in --scale 2,3,4")
+    return int(word)
+
+
+if __name__ == "__main__":
+    define_flags()
+    command_line.run_command(lambda words: main(words, flags.FLAGS))

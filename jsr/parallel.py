@@ -3,12 +3,14 @@
 Parameters are replicated, batches are split over the axis `batch` of one flat mesh.
 """
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -81,3 +83,34 @@ def setup(deterministic: bool) -> None:
     if deterministic:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+
+
+def start() -> None:
+    """Join the other processes of a launch, where the environment names a coordinator.
+
+    JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID, the same command in
+    every process. Raises UserError when they are incomplete.
+    """
+    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if not address or jax.distributed.is_initialized():
+        return
+    names = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+    if not all(os.environ.get(name, "").isdigit() for name in names):
+        raise UserError(
+            f"JAX_COORDINATOR_ADDRESS is set, so {' and '.join(names)} must be numbers too"
+        )
+    processes, process = (int(os.environ[name]) for name in names)
+    jax.distributed.initialize(address, processes, process)
+
+
+def gather(value: Any) -> list:
+    """Every process's `value` (what JSON holds, of any size), in the order of the processes.
+
+    Numbers arrive bit for bit. Every process must call it.
+    """
+    data = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    lengths = np.ravel(multihost_utils.process_allgather(np.int32(len(data))))
+    padded = np.zeros(lengths.max(), np.uint8)
+    padded[: len(data)] = data
+    rows = multihost_utils.process_allgather(padded).reshape(len(lengths), -1)
+    return [json.loads(row[:n].tobytes()) for row, n in zip(rows, lengths, strict=True)]

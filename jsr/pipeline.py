@@ -15,6 +15,7 @@ import numpy as np
 
 from jsr.datasets import Photos
 from jsr.errors import UserError
+from jsr.orientations import orient
 from jsr.resize import crop_to_multiple, downscale
 
 CROPS = 0  # the stream of `random_words` that crops are drawn from
@@ -70,16 +71,6 @@ def draw(seed, step, index, heights, widths, patch):
     left = left % (widths[image] - patch + 1).astype(np.uint32)
     orientation = orientation >> 29
     return tuple(word.astype(np.int32) for word in (image, top, left, orientation))
-
-
-def orient(image, orientation: int):
-    """One of the eight orientations of [h, w, c], a view: bit 0 flips left-right, bit 1 flips
-    up-down, bit 2 then transposes."""
-    if orientation & 1:
-        image = image[:, ::-1]
-    if orientation & 2:
-        image = image[::-1]
-    return image.swapaxes(0, 1) if orientation & 4 else image
 
 
 class Pairs:

@@ -1,51 +1,113 @@
-"""What a printed PSNR or SSIM measures: named evaluation protocols."""
+"""What a printed PSNR or SSIM measures: named evaluation protocols.
+
+A protocol says what is shrunk and enlarged, what of the result is compared, and how figures of
+images become the figure of a dataset.
+"""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
-from jsr import color, metrics
+from jsr import color, metrics, resize
 from jsr.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """One way to score an SR picture: on which colours, and how much of the border is left out.
+    """One way to score an SR picture against HR, whose sides are multiples of the scale.
 
-    `border` counts in scales: 1 leaves out `scale` pixels on each side.
+    source: what is shrunk and enlarged: "rgb", or "y", which is rounded to uint8 first.
+    plane: what is compared: "rgb" (the three channels together), "y" (not rounded) or "y8"
+    (rounded, as `source="y"` has it anyway). border: how many scales, and `margin`: how many
+    pixels more, are left out on each side. lr_rounded: whether LR is rounded to uint8, as files
+    are. average: over "images", or over "clips" (the images of a folder) first.
     """
 
     name: str
-    color: Literal["y", "rgb"]
-    border: int
+    says: str
+    source: Literal["rgb", "y"] = "rgb"
+    plane: Literal["rgb", "y", "y8"] = "y"
+    border: int = 1
+    margin: int = 0
+    lr_rounded: bool = True
+    average: Literal["images", "clips"] = "images"
 
     def shave(self, scale: int) -> int:
         """How many pixels are left out on each side."""
-        return self.border * scale
+        return self.border * scale + self.margin
 
-    def plane(self, image: np.ndarray, scale: int) -> np.ndarray:
+    def pictures(self, hr: np.ndarray) -> np.ndarray:
+        """What of HR (uint8 [h, w, 3]) is shrunk and enlarged: itself, or Y, uint8 [h, w, 1]."""
+        return hr if self.source == "rgb" else luma(hr)
+
+    def shrink(self, hr: np.ndarray, scale: int, edges: str) -> np.ndarray:
+        """LR of `pictures(hr)`: uint8, or float64 in 0..255 where it is not rounded."""
+        if self.lr_rounded:
+            return resize.downscale(hr, scale, edges)
+        return resize.imresize(hr.astype(np.float64), scale=1.0 / scale, edges=edges)
+
+    def compared(self, image: np.ndarray, scale: int) -> np.ndarray:
         """What is compared of a picture uint8 [h, w], [h, w, 1] or [h, w, 3], float64.
 
-        Gray counts as three equal channels.
+        Gray counts as three equal channels, but where `source` is Y it is Y itself.
         """
-        if image.ndim == 2:
-            image = image[..., None]
-        if image.shape[-1] == 1:
-            image = np.repeat(image, 3, axis=-1)
         shave = self.shave(scale)
         image = image[shave : image.shape[0] - shave, shave : image.shape[1] - shave]
-        return color.rgb_to_y(image) if self.color == "y" else image.astype(np.float64)
+        if self.source == "y" and image.ndim == 3 and image.shape[-1] == 1:
+            return image[..., 0].astype(np.float64)
+        image = _three_channels(image)
+        if self.plane == "rgb":
+            return image.astype(np.float64)
+        y = color.rgb_to_y(image)
+        return y if self.plane == "y" else np.floor(y + 0.5)
 
 
 PROTOCOLS = {
     p.name: p
     for p in (
-        # The rows of CNN papers since 2014: Y of BT.601, not rounded.
-        Protocol("y", "y", 1),
-        # What BasicSR's image configs report.
-        Protocol("rgb", "rgb", 1),
+        Protocol("y", "Y not rounded, border of scale pixels left out; CNN papers since 2016"),
+        Protocol(
+            "rgb", "RGB, border of scale pixels left out; BasicSR's image configs", plane="rgb"
+        ),
+        Protocol(
+            "classic",
+            "rounded Y shrunk, enlarged and rounded, border of scale pixels left out; networks of"
+            " one channel",
+            source="y",
+            plane="y8",
+        ),
+        Protocol(
+            "classic-bicubic",
+            "rounded Y, LR not rounded, border of scale pixels left out; the printed bicubic rows",
+            source="y",
+            plane="y8",
+            lr_rounded=False,
+        ),
+        Protocol(
+            "edsr-div2k",
+            "RGB, border of scale + 6 pixels left out; DIV2K validation in EDSR's code",
+            plane="rgb",
+            margin=6,
+        ),
+        Protocol(
+            "reds",
+            "RGB, whole frames, mean over clips; REDS4",
+            plane="rgb",
+            border=0,
+            average="clips",
+        ),
+        Protocol(
+            "vid4", "Y not rounded, whole frames, mean over clips; Vid4", border=0, average="clips"
+        ),
+        Protocol("full", "Y not rounded, whole pictures", border=0),
     )
+}
+METRICS: dict[str, Callable] = {
+    "psnr": metrics.psnr,
+    "ssim": metrics.ssim,
+    "ms_ssim": metrics.ms_ssim,
 }
 
 
@@ -56,15 +118,32 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def score(sr: np.ndarray, hr: np.ndarray, scale: int, protocol: Protocol) -> dict[str, float]:
-    """{"psnr", "ssim"} of SR against HR, both uint8 [h, w], [h, w, 1] or [h, w, 3].
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """Y rounded half up, uint8 [h, w, 1], of uint8 [h, w], [h, w, 1] or [h, w, 3]."""
+    return np.floor(color.rgb_to_y(_three_channels(rgb)) + 0.5).astype(np.uint8)[..., None]
 
-    Raises ValueError when the shapes differ or are others, a picture is not uint8, HR is not
-    cropped to a multiple of the scale, or less than SSIM's window is left inside the border.
+
+def score(
+    sr: np.ndarray,
+    hr: np.ndarray,
+    scale: int,
+    protocol: Protocol,
+    wanted: tuple[str, ...] = ("psnr", "ssim"),
+) -> dict[str, float]:
+    """{metric: figure} of SR against HR, both uint8 [h, w], [h, w, 1] or [h, w, 3].
+
+    wanted: some of METRICS. Raises ValueError when the shapes differ or are others, a picture is
+    not uint8, HR is not cropped to a multiple of the scale, or less is left inside the border than
+    the metric's window.
     """
     _check(sr, hr, scale)
-    x, y = protocol.plane(sr, scale), protocol.plane(hr, scale)
-    return {"psnr": metrics.psnr(x, y), "ssim": metrics.ssim(x, y)}
+    x, y = protocol.compared(sr, scale), protocol.compared(hr, scale)
+    return {metric: METRICS[metric](x, y) for metric in wanted}
+
+
+def _three_channels(image: np.ndarray) -> np.ndarray:
+    image = image if image.ndim == 3 else image[..., None]
+    return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
 
 
 def _check(sr: np.ndarray, hr: np.ndarray, scale: int) -> None:

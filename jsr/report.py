@@ -1,15 +1,15 @@
 """The end of a run: its table on the test split and the comparison sheet."""
 
-from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from jsr import color, protocols, sheet, tables
-from jsr.evaluate import BASELINES, evaluate, evaluation_pairs, high_frequency
+from jsr import color, markup, methods, sheet, tables
+from jsr.protocols import get_protocol
+from jsr.scoring import evaluate, high_frequency, read_items
 from jsr.weights import load_network
 
+BASELINES = ("bicubic", "nearest", "lanczos")
 # Photos on the sheet.
 SHOWN = 3
 
@@ -20,37 +20,50 @@ def report(workdir: Path, config, photos) -> str:
     The stages' weights lie in `workdir`. Returns the table as text: each image, the means, and how
     much of each method's power lies where the LR image holds none.
     """
-    methods = {name: partial(method, scale=config.scale) for name, method in BASELINES.items()}
+    compared = [methods.classical(name) for name in BASELINES]
     for stage in config.stages:
-        methods[f"{stage} stage"] = load_network(workdir / f"{stage}.safetensors")
+        path = workdir / f"{stage}.safetensors"
+        compared.append(methods.from_network(f"{stage} stage", path, load_network(path)))
+    protocol = get_protocol(config.protocol)
+
+    def power(sr, _hr):
+        return high_frequency(color.rgb_to_y(sr), config.scale)
+
     rows = [
-        evaluate(name, method, photos, config.data.name, config.scale, config.protocol)
-        for name, method in methods.items()
+        evaluate(
+            method.name,
+            method.produce,
+            photos,
+            config.data.name,
+            config.scale,
+            protocol,
+            extra={"high_frequency": power},
+            labels=method.labels,
+        )
+        for method in compared
     ]
-    tables.write_tables(rows, workdir)
-    write_sheet(workdir / "sheet.png", methods, photos, config)
-    powers = {row["name"]: row["high_frequency"] for row in rows}
-    powers["HR"] = np.mean(
-        [
-            high_frequency(color.rgb_to_y(hr), config.scale)
-            for _, _, hr in evaluation_pairs(photos, config.scale)
-        ]
+    write_tables(rows, workdir)
+    shown = [(m.name, m.produce) for m in compared if m.name not in ("nearest", "lanczos")]
+    sheet.write_sheet(
+        workdir / "sheet.png", sheet.compare(shown, photos, config.scale, protocol, SHOWN)
     )
+    powers = {row["name"]: row["high_frequency"] for row in rows}
+    items = read_items(photos, config.scale, protocol)
+    powers["HR"] = np.mean([power(item.hr, None) for item in items])
     listed = ", ".join(f"{name} {power:.1f}" for name, power in powers.items())
     return f"{tables.to_text_per_image(rows)}\npower above the Nyquist frequency of LR: {listed}"
 
 
-def write_sheet(path: Path, methods: dict, photos, config) -> None:
-    """The sheet of the first photos: LR, bicubic, the stages, HR."""
-    rule = protocols.get_protocol(config.protocol)
-    shown = {n: m for n, m in methods.items() if n not in ("nearest", "lanczos")}
-    strips = []
-    for name, lr, hr in islice(evaluation_pairs(photos, config.scale), SHOWN):
-        panels = [("LR", sheet.as_hr_size(lr, config.scale), f"{lr.shape[1]}x{lr.shape[0]}")]
-        for title, method in shown.items():
-            sr = method(lr)
-            scores = protocols.score(sr, hr, config.scale, rule)
-            panels.append((title, sr, f"{scores['psnr']:.2f} dB  {scores['ssim']:.4f}"))
-        panels.append(("HR", hr, "PSNR  SSIM"))
-        strips.append((name, hr, panels))
-    sheet.write_sheet(path, sheet.make_sheet(strips))
+def write_tables(rows: list[dict], folder: Path) -> None:
+    """Write table.md, table.csv and table.json, each whole or not at all.
+
+    Raises ValueError, and writes nothing, for rows that no table per image takes.
+    """
+    writers = {
+        "md": markup.to_markdown_per_image,
+        "csv": tables.to_csv,
+        "json": tables.to_json,
+    }
+    texts = {suffix: write(rows) for suffix, write in writers.items()}
+    for suffix, text in texts.items():
+        tables.write_text(folder / f"table.{suffix}", text)

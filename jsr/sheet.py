@@ -1,11 +1,16 @@
 """The comparison sheet: one photo by every method, whole and zoomed, with its figures."""
 
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jsr import images, resize
+from jsr import images
+from jsr.protocols import Protocol, score
+from jsr.resize import imresize, to_uint8
+from jsr.scoring import Item, read_items
 
 PANEL = 256
 CAPTION = 40
@@ -41,6 +46,38 @@ def make_sheet(rows: list[tuple[str, np.ndarray, list[tuple[str, np.ndarray, str
     return np.asarray(sheet)
 
 
+def compare(
+    methods: list[tuple[str, Callable[[Item], np.ndarray]]],
+    photos,
+    scale: int,
+    protocol: Protocol,
+    shown: int,
+    lr_family: str = "symmetric",
+) -> np.ndarray:
+    """The sheet of the first `shown` photos: LR, each method's SR with its figures, HR.
+
+    methods: (name, function that gives an item's SR).
+    """
+    strips = []
+    for item in islice(read_items(photos, scale, protocol, lr_family), shown):
+        hr = as_rgb(item.hr)
+        lr = to_uint8(item.lr)
+        size = f"{lr.shape[1]}x{lr.shape[0]}"
+        panels = [("LR", as_rgb(imresize(lr, scale=scale, method="nearest")), size)]
+        for name, produce in methods:
+            sr = produce(item)
+            scores = score(sr, item.hr, scale, protocol)
+            figures = f"{scores['psnr']:.2f} dB  {scores['ssim']:.4f}"
+            panels.append((name, as_rgb(sr), figures))
+        strips.append((item.name, hr, [*panels, ("HR", hr, "PSNR  SSIM")]))
+    return make_sheet(strips)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """[h, w, 1 or 3] as [h, w, 3]."""
+    return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
 def write_sheet(path: Path, sheet: np.ndarray) -> None:
     """Write the sheet as a picture."""
     images.write_picture(path, images.Picture(sheet, None, None, None, None))
@@ -49,7 +86,7 @@ def write_sheet(path: Path, sheet: np.ndarray) -> None:
 def _strip(name, hr, panels) -> Image.Image:
     side = min(PANEL // 4, hr.shape[0] // 2, hr.shape[1] // 2)
     top, left = busiest_crop(hr, side)
-    whole = Image.fromarray(hr)
+    whole = Image.fromarray(np.ascontiguousarray(hr))
     ImageDraw.Draw(whole).rectangle(
         (left - 1, top - 1, left + side, top + side),
         outline="red",
@@ -68,8 +105,3 @@ def _strip(name, hr, panels) -> Image.Image:
         draw.text((x, PANEL + 2), title, fill="black", font=font)
         draw.text((x, PANEL + 20), figures, fill="black", font=font)
     return strip
-
-
-def as_hr_size(lr: np.ndarray, scale: int) -> np.ndarray:
-    """LR [h, w, 3] shown at HR's size, every pixel as a block."""
-    return resize.imresize(lr, scale=scale, method="nearest")

@@ -1,49 +1,146 @@
-"""Tables from rows: text, Markdown, CSV, JSON.
+"""Tables from rows: text, CSV, JSON.
 
-A row is {"name", "dataset", "scale", "protocol", "lr", "psnr", "ssim", "images"}; "images" is a
-list of {"name", "psnr", "ssim"}. Both may have further figures, which only CSV and JSON show.
+A row is {"name", "dataset", "scale", "protocol", "lr", "psnr", "ssim", ..., "images"}; "images" is
+a list of {"name", "psnr", "ssim", ...}. It may say more: "weights" (the file's hash), "parameters",
+"expected" (how many images the dataset has), "seeds" and "std" ({figure: its deviation over them}),
+"p" and "reference" (see `jsr.seeds`), and figures that only CSV and JSON show.
 """
 
 import csv
+import dataclasses
 import io
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from jsr.protocols import PROTOCOLS
+
 LABELS = ("name", "dataset", "scale", "protocol", "lr")
-# What text and Markdown show, and with how many decimals; the larger the better.
-DIGITS = {"psnr": 2, "ssim": 4}
+# What a row may say of its method.
+NOTES = ("weights", "parameters", "seeds", "p", "reference")
+MARK = "*"
+MARKED = f"{MARK} scored by another protocol than the first row: not comparable with it"
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """How a figure is printed, and which of two is the better one."""
+
+    label: str
+    digits: int
+    better: Literal["high", "low"]
+
+
+FIGURES = {
+    "psnr": Figure("PSNR", 2, "high"),
+    "ssim": Figure("SSIM", 4, "high"),
+    "ms_ssim": Figure("MS-SSIM", 4, "high"),
+    "lpips_alexnet": Figure("LPIPS (AlexNet)", 4, "low"),
+    "lpips_vgg16": Figure("LPIPS (VGG16)", 4, "low"),
+    "niqe": Figure("NIQE (own fit)", 2, "low"),
+    "niqe_published": Figure("NIQE", 2, "low"),
+    "megapixels_per_second": Figure("SR MP/s", 2, "high"),
+    "memory_mb": Figure("peak MB", 0, "low"),
+}
 
 
 def mean_row(
-    name: str, dataset: str, scale: int, protocol: str, lr: str, images: list[dict]
+    name: str,
+    dataset: str,
+    scale: int,
+    protocol: str,
+    lr: str,
+    images: list[dict],
+    labels: dict | None = None,
 ) -> dict:
-    """The row of one method: every figure of the images is averaged.
+    """The row of one method: every figure of the images averaged as the protocol says.
 
-    Raises ValueError when there are no images.
+    Over clips: an image's clip is the folder in its name. Raises ValueError when there are no
+    images.
     """
     if not images:
         raise ValueError(f"there are no images to average for {name} on {dataset}")
+    groups = [images]
+    if protocol in PROTOCOLS and PROTOCOLS[protocol].average == "clips":
+        clips: dict[str, list[dict]] = {}
+        for image in images:
+            clips.setdefault(image["name"].rpartition("/")[0], []).append(image)
+        groups = list(clips.values())
     figures = [key for key in images[0] if key != "name"]
-    means = {key: float(np.mean([image[key] for image in images])) for key in figures}
-    labels = dict(zip(LABELS, (name, dataset, scale, protocol, lr), strict=True))
-    return {**labels, **means, "images": images}
+    means = {
+        key: float(np.mean([np.mean([image[key] for image in group]) for group in groups]))
+        for key in figures
+    }
+    first = dict(zip(LABELS, (name, dataset, scale, protocol, lr), strict=True))
+    return {**first, **(labels or {}), **means, "images": images}
 
 
-def to_text(rows: list[dict]) -> str:
-    """Aligned columns, a line a row: its labels, how many images it has, mean PSNR and SSIM.
+def shown_figures(rows: list[dict]) -> list[str]:
+    """The figures that tables show, of those that any row has."""
+    return [key for key in FIGURES if any(key in row for row in rows)]
 
-    Raises ValueError when there are no rows or their protocols differ.
+
+def cell(row: dict, key: str, plus_minus: str = " ± ") -> str:
+    """A figure as printed, with its deviation over seeds; "-" where the row has none."""
+    if row.get(key) is None:
+        return "-"
+    digits = FIGURES[key].digits
+    deviation = row.get("std", {}).get(key)
+    suffix = "" if deviation is None else f"{plus_minus}{deviation:.{digits}f}"
+    return f"{row[key]:.{digits}f}{suffix}"
+
+
+def check(rows: list[dict], mixed: bool = False) -> None:
+    """Raise ValueError when there are no rows, or unless `mixed`, rows of several protocols."""
+    if not rows:
+        raise ValueError("there are no rows to print")
+    protocols = sorted({row["protocol"] for row in rows})
+    if len(protocols) > 1 and not mixed:
+        raise ValueError(f"rows of different protocols in one table: {', '.join(protocols)}")
+
+
+def marked(rows: list[dict], row: dict) -> bool:
+    """Whether a row is of another protocol than the first."""
+    return row["protocol"] != rows[0]["protocol"]
+
+
+def count(row: dict) -> str:
+    """How many images a row has, and of how many where some are missing."""
+    images, expected = len(row["images"]), row.get("expected")
+    return f"{images}" if expected in (None, images) else f"{images} of {expected}"
+
+
+def captions(rows: list[dict]) -> list[str]:
+    """What each protocol of the rows measures, and the mark's meaning, a line each."""
+    names = dict.fromkeys(row["protocol"] for row in rows)
+    lines = [f"protocol {name}: {PROTOCOLS[name].says}" for name in names if name in PROTOCOLS]
+    return lines + ([MARKED] if len(names) > 1 else [])
+
+
+def to_text(rows: list[dict], mixed: bool = False) -> str:
+    """Aligned columns, a line a row: labels, weights' hash, how many images, mean figures.
+
+    Below stands what the protocol measures. Raises ValueError as `check` does.
     """
-    _check(rows)
-    cells = [[*LABELS, "images", "PSNR", "SSIM"]]
+    check(rows, mixed)
+    keys = shown_figures(rows)
+    notes = [note for note in NOTES[:2] if any(note in row for row in rows)]
+    has_p = any("p" in row for row in rows)
+    head = [*LABELS, "images", *notes, *(FIGURES[key].label for key in keys)]
+    cells = [[*head, *(["p"] if has_p else [])]]
     for row in rows:
-        means = [f"{row[figure]:.{digits}f}" for figure, digits in DIGITS.items()]
-        cells.append([*(str(row[label]) for label in LABELS), str(len(row["images"])), *means])
-    return _align(cells, "<<><<>>>")
+        mark = MARK if marked(rows, row) else ""
+        labels = [row["name"] + mark, *(str(row[label]) for label in LABELS[1:])]
+        line = [*labels, count(row), *(_note(row.get(note)) for note in notes)]
+        line += [cell(row, key) for key in keys]
+        cells.append([*line, *([_p_value(row)] if has_p else [])])
+    numbers = ">" * (len(cells[0]) - 6)
+    return "\n".join([align(cells, "<<><<>" + numbers), *captions(rows), *_seed_lines(rows)])
 
 
 def to_text_per_image(rows: list[dict]) -> str:
@@ -52,33 +149,25 @@ def to_text_per_image(rows: list[dict]) -> str:
     Raises ValueError when there are no rows, their protocols differ, or the rows of a block have
     other images.
     """
-    blocks = []
-    for title, cells in _blocks(rows, bold=False):
-        blocks.append(f"{title}\n{_align(cells, '<' + '>' * (len(cells[0]) - 1))}")
-    return "\n\n".join(blocks)
-
-
-def to_markdown(rows: list[dict]) -> str:
-    """`to_text_per_image` as Markdown tables, the best figures of each line in bold."""
-    blocks = []
-    for title, cells in _blocks(rows, bold=True):
-        head, *body = ([cell.replace("|", "\\|") for cell in line] for line in cells)
-        rule = ["---"] + ["---:"] * (len(head) - 1)
-        lines = ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]
-        blocks.append("\n".join([title, "", *lines]))
-    return "\n\n".join(blocks) + "\n"
+    texts = []
+    for title, lines in blocks(rows):
+        cells = [[name, *map(_pair, entries)] for name, entries in lines[1:]]
+        cells.insert(0, ["image", *(row["name"] for row in lines[0][1])])
+        texts.append(f"{title}\n{align(cells, '<' + '>' * (len(cells[0]) - 1))}")
+    return "\n\n".join(texts)
 
 
 def to_csv(rows: list[dict]) -> str:
     """One line an image and one a mean (image "mean"), at full precision."""
     images = [image for row in rows for image in row["images"]]
     figures = list(dict.fromkeys(key for image in images for key in image if key != "name"))
+    notes = [note for note in NOTES if any(note in row for row in rows)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*LABELS, "image", *figures])
+    writer.writerow([*LABELS, *notes, "image", *figures])
     for row in rows:
         for image in [*row["images"], {**row, "name": "mean"}]:
-            labels = [row[label] for label in LABELS]
+            labels = [row.get(label, "") for label in (*LABELS, *notes)]
             writer.writerow([*labels, image["name"], *(image.get(f, "") for f in figures)])
     return text.getvalue()
 
@@ -88,28 +177,36 @@ def to_json(rows: list[dict]) -> str:
     return json.dumps({"rows": _finite(rows)}, indent=1, allow_nan=False) + "\n"
 
 
-def write_tables(rows: list[dict], folder: Path) -> None:
-    """Write table.md, table.csv and table.json, each whole or not at all.
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
-    Raises ValueError, and writes nothing, for rows that `to_markdown` does not take.
+
+def blocks(rows: list[dict]) -> list[tuple[str, list[tuple[str, list[dict]]]]]:
+    """(title, lines) of each set of rows that may be compared, in order of appearance.
+
+    A line is (image's name, its entry in each row); the first one is ("image", the rows), the
+    last ("mean", the rows). Raises ValueError as `to_text_per_image` does.
     """
-    texts = {"md": to_markdown(rows), "csv": to_csv(rows), "json": to_json(rows)}
-    for suffix, text in texts.items():
-        path = Path(folder) / f"table.{suffix}"
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+    check(rows)
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["dataset"], row["scale"], row["lr"]), []).append(row)
+    result = []
+    for (dataset, scale, lr), group in groups.items():
+        names = [image["name"] for image in group[0]["images"]]
+        if any([image["name"] for image in row["images"]] != names for row in group):
+            raise ValueError(f"the rows of {dataset} x{scale} do not have the same images")
+        title = f"{dataset} x{scale}, PSNR / SSIM, protocol {rows[0]['protocol']}, LR {lr}"
+        images = zip(names, *(row["images"] for row in group), strict=True)
+        lines = [(name, list(entries)) for name, *entries in images]
+        result.append((title, [("image", group), *lines, ("mean", group)]))
+    return result
 
 
-def _check(rows: list[dict]) -> None:
-    if not rows:
-        raise ValueError("there are no rows to print")
-    protocols = sorted({row["protocol"] for row in rows})
-    if len(protocols) > 1:
-        raise ValueError(f"rows of different protocols in one table: {', '.join(protocols)}")
-
-
-def _align(cells: list[list[str]], sides: str) -> str:
+def align(cells: Sequence[Sequence[str]], sides: str) -> str:
     """Lines of columns, each to the left (<) or to the right (>)."""
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     columns = list(zip(sides, widths, strict=True))
@@ -120,35 +217,33 @@ def _align(cells: list[list[str]], sides: str) -> str:
     return "\n".join(lines)
 
 
-def _blocks(rows: list[dict], bold: bool) -> list[tuple[str, list[list[str]]]]:
-    """(title, lines of cells) of each set of rows that may be compared, in order of appearance."""
-    _check(rows)
-    groups: dict[tuple, list[dict]] = {}
-    for row in rows:
-        groups.setdefault((row["dataset"], row["scale"], row["lr"]), []).append(row)
-    blocks = []
-    for (dataset, scale, lr), group in groups.items():
-        names = [image["name"] for image in group[0]["images"]]
-        if any([image["name"] for image in row["images"]] != names for row in group):
-            raise ValueError(f"the rows of {dataset} x{scale} do not have the same images")
-        title = f"{dataset} x{scale}, PSNR / SSIM, protocol {rows[0]['protocol']}, LR {lr}"
-        cells = [["image", *(row["name"] for row in group)]]
-        for name, *images in zip(names, *(row["images"] for row in group), strict=True):
-            cells.append([name, *_figures(images, bold)])
-        blocks.append((title, [*cells, ["mean", *_figures(group, bold)]]))
-    return blocks
+def _pair(entry: dict) -> str:
+    return f"{cell(entry, 'psnr')} / {cell(entry, 'ssim')}"
 
 
-def _figures(entries: list[dict], bold: bool) -> list[str]:
-    """PSNR / SSIM of each entry; in bold what is best as printed, where there is a choice."""
-    columns = []
-    for figure, digits in DIGITS.items():
-        shown = [f"{entry[figure]:.{digits}f}" for entry in entries]
-        best = max((float(text) for text in shown if text != "nan"), default=None)
-        if bold and len(entries) > 1:
-            shown = [f"**{text}**" if float(text) == best else text for text in shown]
-        columns.append(shown)
-    return [" / ".join(pair) for pair in zip(*columns, strict=True)]
+def _note(value) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _p_value(row: dict) -> str:
+    return "-" if row.get("p") is None else f"{row['p']:.2g}"
+
+
+def _seed_lines(rows: list[dict]) -> list[str]:
+    """What ± and p mean, where rows have them."""
+    lines = []
+    if any("std" in row for row in rows):
+        seeds = sorted({row["seeds"] for row in rows if "seeds" in row})
+        lines.append(f"±: standard deviation over {', '.join(map(str, seeds))} weights (seeds)")
+    references = {row["reference"] for row in rows if row.get("reference")}
+    if references:
+        lines.append(
+            f"p: that the PSNR of the images differs from that of {', '.join(sorted(references))}"
+            " by chance (Wilcoxon's signed-rank test over pairs, two-sided)"
+        )
+    return lines
 
 
 def _finite(value):

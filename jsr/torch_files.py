@@ -144,7 +144,9 @@ def _read_tensor(tensor: _Tensor, storages: Mapping[str, bytes | memoryview]) ->
     first = storage.offset + tensor.offset
     count = math.prod(tensor.shape)
     last = first + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
-    if min(first, count, *tensor.strides) < 0 or (count and last >= flat.size):
+    # More elements than are stored would be a small file's way to fill the memory.
+    inside = count <= flat.size and (not count or last < flat.size)
+    if min(first, count, *tensor.strides) < 0 or not inside:
         raise ValueError(f"a tensor of shape {list(tensor.shape)} lies outside its storage")
     strides = [s * dtype.itemsize for s in tensor.strides]
     array = np.lib.stride_tricks.as_strided(flat[first:], tensor.shape, strides).copy()
@@ -171,6 +173,8 @@ def _resolve(value, storages):
 def _read_zip(data: bytes, source: str):
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         records = archive.namelist()
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("its records are compressed, which PyTorch never does")
         index = next((name for name in records if name.endswith("/data.pkl")), None)
         if index is None:
             raise ValueError("the archive has no data.pkl")

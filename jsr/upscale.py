@@ -2,18 +2,17 @@
 
 import dataclasses
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 from jsr import command_line, resize
-from jsr.errors import PartlyDone, UserError
-from jsr.images import WRITERS, Picture, list_pictures, read_picture, write_picture
+from jsr.errors import UserError
+from jsr.folders import check_folders, convert_folder
+from jsr.images import WRITERS, Picture, read_picture, write_picture
 from jsr.weights import Network, load_network
-
-WEIGHTS = flags.DEFINE_string("weights", None, "a weights file, or the workdir of a training run")
 
 
 def upscale(picture: Picture, network: Network) -> Picture:
@@ -45,39 +44,27 @@ def upscale_file(source: Path, target: Path, network: Network) -> None:
     write_picture(target, upscale(read_picture(source), network))
 
 
-def upscale_folder(source: Path, target: Path, network: Network) -> None:
-    """Enlarge every picture below `source` into the same place below `target`.
-
-    Raises PartlyDone, naming them, when some files failed; UserError when all did.
-    """
-    pictures, failed = list_pictures(source), []
-    for path in tqdm(pictures, unit="picture", disable=None):
-        try:
-            upscale_file(path, target / path.relative_to(source), network)
-        except UserError as error:
-            failed.append(str(error))
-    if failed:
-        lines = "\n".join(f"error: {line}" for line in failed)
-        if len(failed) == len(pictures):
-            raise UserError(f"none of the {len(pictures)} pictures could be enlarged:\n{lines}")
-        raise PartlyDone(f"{lines}\n{len(pictures) - len(failed)} of {len(pictures)} enlarged")
+def define_flags() -> None:
+    """Define the options of the command line."""
+    flags.DEFINE_string("weights", None, "a weights file, or the workdir of a training run")
 
 
-def main(words: list[str]) -> None:
-    """Read the command line, load the weights, enlarge."""
+def main(words: list[str], options) -> None:
+    """Load the weights, enlarge what `words` name; `options` has the values of the flags."""
     if len(words) != 2:
         raise UserError("expected two paths: python -m jsr.upscale IN OUT --weights W")
-    if WEIGHTS.value is None:
+    if options.weights is None:
         raise UserError("--weights is missing: a .safetensors file of jsr or a training workdir")
     source, target = map(Path, words)
     if source.is_dir():
-        _check_folders(source, target)
-        upscale_folder(source, target, load_network(WEIGHTS.value))
+        check_folders(source, target)
+        network = load_network(options.weights)
+        convert_folder(source, target, partial(upscale_file, network=network), "enlarged")
     else:
         if target.is_dir() or words[1].endswith(os.sep):
             target = target / source.name
         _check_target(source, target)
-        upscale_file(source, target, load_network(WEIGHTS.value))
+        upscale_file(source, target, load_network(options.weights))
 
 
 def _check_target(source: Path, target: Path) -> None:
@@ -88,13 +75,6 @@ def _check_target(source: Path, target: Path) -> None:
         raise UserError(f"{target}: is the picture itself; name another OUT")
 
 
-def _check_folders(source: Path, target: Path) -> None:
-    if target.is_file():
-        raise UserError(f"{source} is a folder, but {target} is a file: name a folder")
-    # Inside, the next run would enlarge what this one wrote.
-    if target.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"{target} lies in {source}, the pictures to enlarge: name another OUT")
-
-
 if __name__ == "__main__":
-    command_line.run_command(main)
+    define_flags()
+    command_line.run_command(lambda words: main(words, flags.FLAGS))

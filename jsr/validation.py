@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import losses, parallel, resize
-from jsr.evaluate import evaluate
 from jsr.pipeline import Pairs, make_batch
+from jsr.protocols import get_protocol
 from jsr.recipe import Recipe
+from jsr.scoring import evaluate
 from jsr.state import TrainState
-from jsr.weights import enlarge
+from jsr.weights import run, to_levels
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
 CROPS = 64
@@ -48,12 +49,14 @@ class Validation:
         local = parallel.to_host(state.replace(gen=state.gen.replace(opt_state=None)))
         seen: list[np.ndarray] = []
 
-        def enlarge_one(lr):
-            seen.append(enlarge(recipe.predict, local.ema, lr))
+        def enlarge(item):
+            sr = run(recipe.predict, local.ema, item.lr / np.float32(255.0))
+            seen.append(to_levels(sr * 255.0))
             return seen[-1]
 
+        protocol = get_protocol(config.protocol)
         try:
-            row = evaluate("valid", enlarge_one, self._photos, "", config.scale, config.protocol)
+            row = evaluate("valid", enlarge, self._photos, "", config.scale, protocol, workers=1)
         except FloatingPointError:
             return {"psnr": math.nan, "ssim": math.nan}, None
         scores = {"psnr": row["psnr"], "ssim": row["ssim"], "gap": self._gap(local.ema)}

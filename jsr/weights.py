@@ -21,6 +21,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from jsr import color, orientations, resize, tiling
 from jsr.errors import UserError
 from jsr.models import make_model
 from jsr.steps import make_predict
@@ -46,30 +47,82 @@ class Network:
     def scale(self) -> int:
         return self.facts["scale"]
 
+    @property
+    def channels(self) -> int:
+        return 1 if self.facts["channels"] == "y" else 3
+
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         """Enlarge a picture: uint8 [h, w, 3] to uint8 [h*scale, w*scale, 3].
 
-        Each new size is compiled once. Raises as `enlarge` does.
+        A network of one channel enlarges Y, and bicubic CbCr. The result is rounded to the
+        nearest of the 256 levels, as a file would hold it. Each new size is compiled once. Raises
+        ValueError for another type or number of axes, FloatingPointError for an output with NaN.
         """
-        return enlarge(self._predict, self.variables, lr)
+        if lr.dtype != np.uint8 or lr.ndim != 3:
+            raise ValueError(f"lr must be uint8 [h, w, c], not {lr.dtype} {list(lr.shape)}")
+        return to_levels(self.enlarge(lr))
+
+    def enlarge(self, lr: np.ndarray, tile: int = 0) -> np.ndarray:
+        """[h, w, 3 or 1] in 0..255, of any type, to [h*scale, w*scale, c], floats, not rounded.
+
+        tile: 0 takes the whole picture at once; else LR is cut into tiles of that side, with the
+        receptive radius around them. Raises FloatingPointError for an output with NaN, UserError
+        for tiles where the radius is unbounded.
+        """
+        if self.channels == 1 and lr.shape[-1] == 3:
+            ycbcr = color.rgb_to_ycbcr(lr)
+            y = self.enlarge(ycbcr[..., :1], tile)
+            chroma = resize.imresize(ycbcr[..., 1:], scale=self.scale)
+            return np.clip(color.ycbcr_to_rgb(np.concatenate([y, chroma], -1)), 0.0, 255.0)
+        lr = np.asarray(lr, np.float32) / 255.0
+        if not tile:
+            return self._run(lr) * 255.0
+        if self.radius is None:
+            raise UserError(
+                f"{self.facts['model']} sees farther than {tiling.WIDEST} pixels: leave out --tile"
+            )
+        grid = getattr(self.module, "grid", 1)
+        return tiling.enlarge_tiled(self._run, lr, self.scale, tile, self.radius, grid) * 255.0
+
+    def average(self, lr: np.ndarray, tile: int = 0) -> np.ndarray:
+        """As `enlarge`, the mean over the eight orientations (Lim et al. 2017, section 3.4)."""
+        turned = (
+            orientations.restore(self.enlarge(orientations.orient(lr, o), tile), o)
+            for o in range(orientations.COUNT)
+        )
+        return sum(turned) / orientations.COUNT
+
+    @functools.cached_property
+    def radius(self) -> int | None:
+        """The receptive radius in LR pixels, or None where it is unbounded."""
+        return tiling.receptive_radius(self.module, self.variables, self.channels)
+
+    def on(self, device: jax.Device) -> "Network":
+        """The same network with its weights on `device`, where it then runs."""
+        return dataclasses.replace(self, variables=jax.device_put(self.variables, device))
+
+    def _run(self, lr: np.ndarray) -> np.ndarray:
+        return run(self._predict, self.variables, lr)
 
     @functools.cached_property
     def _predict(self):
         return jax.jit(make_predict(self.module))
 
 
-def enlarge(predict, variables, lr: np.ndarray) -> np.ndarray:
-    """Run a compiled `predict(variables, lr)` on one picture: uint8 [h, w, c] to uint8.
+def run(predict, variables, lr: np.ndarray) -> np.ndarray:
+    """A compiled `predict(variables, lr)` on one picture: float [h, w, c] in [0, 1] to float32.
 
-    The result is rounded to the nearest of the 256 levels, as a file would hold it. Raises
-    ValueError for another type or number of axes, FloatingPointError when the output has NaN.
+    Raises FloatingPointError when the output has NaN.
     """
-    if lr.dtype != np.uint8 or lr.ndim != 3:
-        raise ValueError(f"lr must be uint8 [h, w, c], not {lr.dtype} {list(lr.shape)}")
-    sr = np.asarray(predict(variables, lr[None].astype(np.float32) / 255.0))[0]
+    sr = np.asarray(predict(variables, lr[None].astype(np.float32)))[0]
     if not np.isfinite(sr).all():
         raise FloatingPointError("the network's output is not finite")
-    return np.round(sr * 255.0).astype(np.uint8)
+    return sr
+
+
+def to_levels(sr: np.ndarray) -> np.ndarray:
+    """Values in 0..255 to the nearest of the 256 levels, uint8."""
+    return np.round(sr).astype(np.uint8)
 
 
 def save_network(path: Path, variables: Any, facts: dict) -> None:

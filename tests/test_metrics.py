@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from jsr.metrics import psnr, psnr_on_device, ssim, ssim_on_device
+from jsr.metrics import ms_ssim, ms_ssim_on_device, psnr, psnr_on_device, ssim, ssim_on_device
 
 
 def pictures(sigma=12.0, side=96):
@@ -136,3 +137,74 @@ def test_pictures_without_a_window_are_refused():
         ssim(np.zeros((16, 16, 16, 3)), np.zeros((16, 16, 16, 3)))
     with pytest.raises(ValueError, match="nothing to compare"):
         psnr(np.zeros((0, 4)), np.zeros((0, 4)))
+
+
+def shifted_ms_ssim(x, y):
+    """MS-SSIM by scikit-image's maps: luminance is what its SSIM has beyond contrast."""
+    weights, product = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333), 1.0
+    for scale, weight in enumerate(weights):
+        settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        full = structural_similarity(x, y, data_range=255, full=True, **settings)[1]
+        blur = [gaussian_filter(image, 1.5, truncate=3.5) for image in (x, y)]
+        c1 = (0.01 * 255) ** 2
+        luminance = (2 * blur[0] * blur[1] + c1) / (blur[0] ** 2 + blur[1] ** 2 + c1)
+        inside = (slice(5, -5),) * 2
+        product *= ((full if scale == 4 else full / luminance)[inside].mean()) ** weight
+        x, y = (z.reshape(z.shape[0] // 2, 2, -1, 2).mean((1, 3)) for z in (x, y))
+    return product
+
+
+def test_ms_ssim_is_that_of_scikit_images_maps():
+    sr, hr = (image[..., 1] for image in pictures(sigma=25, side=192))
+    assert ms_ssim(sr, hr) == pytest.approx(shifted_ms_ssim(sr, hr), abs=1e-9)
+    assert ms_ssim(hr, hr) == pytest.approx(1, abs=1e-12)
+    both = (np.stack([a, b], -1) for a, b in ((sr, hr), (hr, hr)))
+    assert ms_ssim(*both) == pytest.approx((ms_ssim(sr, hr) + 1) / 2)
+
+
+def test_ms_ssim_pairs_the_last_line_of_an_odd_side_with_itself():
+    sr, hr = pictures(sigma=25, side=191)
+    padded = (np.pad(image, ((0, 1), (0, 1), (0, 0)), mode="edge") for image in (sr, hr))
+    x, y = padded
+    # The finest scale sees the added line, the coarser ones do not.
+    assert ms_ssim(sr, hr) == pytest.approx(ms_ssim(x, y), abs=1e-4)
+
+
+def test_opposite_structure_counts_as_none():
+    hr = pictures(side=192)[1][..., 0]
+    assert ms_ssim(255 - hr, hr) == 0
+
+
+def test_ms_ssim_on_the_device_is_within_its_bound():
+    sr, hr = pictures(sigma=25, side=181)
+    batch = (jnp.asarray(np.stack([image, hr]) / 255, jnp.float32) for image in (sr, hr))
+    expected = [ms_ssim(sr, hr), 1.0]
+    np.testing.assert_allclose(ms_ssim_on_device(*batch), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("measure", [ms_ssim, ms_ssim_on_device])
+def test_ms_ssim_needs_five_scales(measure):
+    small = np.zeros((200, 175, 3))
+    small = small if measure is ms_ssim else small[None]
+    with pytest.raises(ValueError, match="MS-SSIM needs sides of 176 pixels"):
+        measure(small, small)
+
+
+@pytest.mark.parametrize("shape", [(74, 75), (75, 42), (11, 11), (139, 43)])
+def test_strips_and_blocks_change_nothing(shape):
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0, 255, (2, *shape))
+    expected = structural_similarity(
+        x, y, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    inside = structural_similarity(
+        x,
+        y,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )[1][5:-5, 5:-5].mean()
+    assert ssim(x, y) == pytest.approx(inside, abs=1e-12)
+    assert expected == pytest.approx(inside)

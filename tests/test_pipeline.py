@@ -14,7 +14,8 @@ from jax.extend.random import threefry_2x32
 from jsr import pipeline
 from jsr.datasets import Photos
 from jsr.errors import UserError
-from jsr.pipeline import Pairs, batches, draw, make_batch, orient, random_words
+from jsr.orientations import orient, restore
+from jsr.pipeline import Pairs, batches, draw, make_batch, random_words
 from jsr.resize import downscale
 
 HEIGHTS = np.array([24, 40, 31, 100, 24], np.int32)
@@ -133,6 +134,12 @@ def test_the_eight_orientations_are_the_eight_symmetries_of_the_square():
     assert turned == known
     assert len(turned) == 8
     assert np.array_equal(orient(image, 0), image)
+
+
+def test_orientations_are_undone():
+    image = np.arange(30).reshape(2, 5, 3)
+    for o in range(8):
+        assert np.array_equal(restore(orient(image, o), o), image)
 
 
 def test_lr_and_hr_show_the_same_place_in_every_orientation():

@@ -14,6 +14,7 @@ from PIL import Image
 from jsr.resize import (
     EDGES,
     METHODS,
+    adjoint,
     crop_to_multiple,
     downscale,
     imresize,
@@ -228,6 +229,18 @@ def test_a_crop_with_margin_grows_to_the_crop_of_the_whole(scale, dtype):
     inner = slice(2 * scale, -2 * scale)
     expected = whole[7 * scale : 37 * scale, 5 * scale : 30 * scale][inner, inner]
     np.testing.assert_array_equal(crop[inner, inner], expected)
+
+
+@pytest.mark.parametrize("edges", EDGES)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1 / 3, 0.4, 2, 3.5])
+def test_the_adjoint_is_the_transpose(scale, method, edges):
+    x = np.random.default_rng(0).standard_normal((13, 17, 2))
+    resized = imresize(x, scale=scale, method=method, edges=edges)
+    r = np.random.default_rng(1).standard_normal(resized.shape)
+    back = adjoint(r, x.shape[:2], scale, method, edges)
+    assert back.shape == x.shape
+    assert np.vdot(resized, r) == pytest.approx(np.vdot(x, back), rel=1e-12)
 
 
 def test_memory_does_not_grow_with_the_taps():

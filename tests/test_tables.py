@@ -8,15 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from jsr.tables import (
-    mean_row,
-    to_csv,
-    to_json,
-    to_markdown,
-    to_text,
-    to_text_per_image,
-    write_tables,
-)
+from jsr.markup import to_markdown_per_image
+from jsr.report import write_tables
+from jsr.tables import captions, mean_row, to_csv, to_json, to_text, to_text_per_image
 
 
 def row(name, *figures, dataset="Set5", scale=4, protocol="y", lr="symmetric"):
@@ -51,6 +45,7 @@ def test_text_shows_the_means_in_aligned_columns(rows):
         "name         dataset  scale  protocol  lr         images   PSNR    SSIM",
         "bicubic      Set5         4  y         symmetric       2  30.98  0.8648",
         "pixel stage  Set5         4  y         symmetric       2  31.84  0.8902",
+        "protocol y: Y not rounded, border of scale pixels left out; CNN papers since 2016",
     ]
 
 
@@ -60,7 +55,7 @@ def test_text_shows_other_datasets_scales_and_families_below_each_other(rows):
         row("bicubic", (33.0, 0.9), (34.0, 0.9), scale=2),
         row("bicubic", (25.1, 0.7), (26.0, 0.8), lr="replicate"),
     ]
-    lines = [line.split() for line in to_text(rows).splitlines()]
+    lines = [line.split() for line in to_text(rows).splitlines()[:-1]]
     assert [line[-8:-3] for line in lines[3:]] == [
         ["bicubic", "Set14", "4", "y", "symmetric"],
         ["bicubic", "Set5", "2", "y", "symmetric"],
@@ -70,6 +65,47 @@ def test_text_shows_other_datasets_scales_and_families_below_each_other(rows):
         ["1", "25.00", "0.7000"],
         ["2", "33.50", "0.9000"],
     ]
+
+
+def test_clips_are_averaged_before_their_mean():
+    images = [{"name": f"calendar/{i}", "psnr": 20.0, "ssim": 0.5} for i in range(3)]
+    images += [{"name": "walk/0", "psnr": 30.0, "ssim": 0.9}]
+    by_clips = mean_row("net", "Vid4", 4, "vid4", "symmetric", images)
+    assert (by_clips["psnr"], by_clips["ssim"]) == (25.0, pytest.approx(0.7))
+    by_images = mean_row("net", "Vid4", 4, "y", "symmetric", images)
+    assert (by_images["psnr"], by_images["ssim"]) == (22.5, pytest.approx(0.6))
+
+
+def test_text_shows_what_else_rows_say(rows):
+    rows[1] |= {"weights": "0123456789ab", "parameters": 1517571, "expected": 3, "niqe": 4.123}
+    lines = to_text(rows).splitlines()
+    assert lines[0].split()[5:] == [
+        *("images", "weights", "parameters", "PSNR", "SSIM", "NIQE", "(own", "fit)")
+    ]
+    assert lines[1].split()[-6:] == ["2", "-", "-", "30.98", "0.8648", "-"]
+    told = ["2", "of", "3", "0123456789ab", "1,517,571", "31.84", "0.8902", "4.12"]
+    assert lines[2].split()[-8:] == told
+
+
+def test_seeds_and_significance_are_explained(rows):
+    rows[0] |= {"reference": "bicubic", "p": None}
+    rows[1] |= {"seeds": 3, "std": {"psnr": 0.031, "ssim": 0.0002}, "reference": "bicubic"}
+    rows[1]["p"] = 0.0234
+    lines = to_text(rows).splitlines()
+    assert lines[0].split()[-3:] == ["PSNR", "SSIM", "p"]
+    assert lines[1].split()[-1] == "-"
+    assert lines[2].endswith("31.84 ± 0.03  0.8902 ± 0.0002  0.023")
+    assert "standard deviation over 3 weights (seeds)" in lines[-2]
+    assert "differs from that of bicubic by chance" in lines[-1]
+
+
+def test_rows_of_several_protocols_are_marked_when_asked_for(rows):
+    rows.append(row("vdsr", (31.0, 0.88), (30.0, 0.87), protocol="classic"))
+    lines = to_text(rows, mixed=True).splitlines()
+    assert lines[3].startswith("vdsr*") and not lines[2].startswith("pixel stage*")
+    assert [line.split(":")[0] for line in lines[4:6]] == ["protocol y", "protocol classic"]
+    assert lines[6] == "* scored by another protocol than the first row: not comparable with it"
+    assert captions(rows[:2]) == lines[4:5]
 
 
 def test_text_per_image_shows_images_and_means(rows):
@@ -83,7 +119,7 @@ def test_text_per_image_shows_images_and_means(rows):
 
 
 def test_markdown_shows_the_best_of_each_line_in_bold(rows):
-    assert to_markdown(rows).splitlines() == [
+    assert to_markdown_per_image(rows).splitlines() == [
         "Set5 x4, PSNR / SSIM, protocol y, LR symmetric",
         "",
         "| image | bicubic | pixel stage |",
@@ -98,22 +134,22 @@ def test_markdown_shows_the_best_of_each_line_in_bold(rows):
 def test_blocks_are_compared_within_themselves(rows):
     rows += [row("bicubic", (50.0, 0.99), dataset="Set14")]
     rows += [row("pixel stage", (49.0, 0.98), dataset="Set14")]
-    first, second = to_markdown(rows).split("\n\nSet14 x4")
+    first, second = to_markdown_per_image(rows).split("\n\nSet14 x4")
     assert "**31.84**" in first and "mean | **50.00** / **0.9900** | 49.00 / 0.9800" in second
 
 
 def test_a_single_row_has_nothing_in_bold(rows):
-    assert "**" not in to_markdown(rows[:1])
+    assert "**" not in to_markdown_per_image(rows[:1])
 
 
 def test_markdown_survives_infinite_missing_and_piped(rows):
     rows = [row("a|b", (math.nan, math.nan)), row("c", (math.inf, 1.0)), row("d", (20.0, 0.5))]
-    lines = to_markdown(rows).splitlines()
+    lines = to_markdown_per_image(rows).splitlines()
     assert lines[2] == r"| image | a\|b | c | d |"
     assert lines[4] == "| baby | nan / nan | **inf** / **1.0000** | 20.00 / 0.5000 |"
 
 
-@pytest.mark.parametrize("write", [to_text, to_text_per_image, to_markdown])
+@pytest.mark.parametrize("write", [to_text, to_text_per_image, to_markdown_per_image])
 def test_other_protocols_in_one_table_and_no_rows_are_refused(write, rows):
     with pytest.raises(ValueError, match="different protocols in one table: rgb, y"):
         write([*rows, row("bicubic", (26.7, 0.77), protocol="rgb")])
@@ -121,7 +157,7 @@ def test_other_protocols_in_one_table_and_no_rows_are_refused(write, rows):
         write([])
 
 
-@pytest.mark.parametrize("write", [to_text_per_image, to_markdown])
+@pytest.mark.parametrize("write", [to_text_per_image, to_markdown_per_image])
 def test_rows_of_other_images_cannot_be_compared(write, rows):
     with pytest.raises(ValueError, match="Set5 x4 do not have the same images"):
         write([*rows, row("gan stage", (30.0, 0.8))])
@@ -166,7 +202,7 @@ def test_tables_are_written_whole(rows, tmp_path):
         "table.json",
         "table.md",
     ]
-    assert (tmp_path / "table.md").read_text() == to_markdown(rows)
+    assert (tmp_path / "table.md").read_text() == to_markdown_per_image(rows)
     assert (tmp_path / "table.csv").read_text() == to_csv(rows)
     assert (tmp_path / "table.json").read_text() == to_json(rows)
 

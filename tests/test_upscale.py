@@ -37,10 +37,9 @@ def network(weights_file):
 
 
 @pytest.fixture
-def command(weights_file, monkeypatch):
+def command(weights_file):
     def run(*words, weights=str(weights_file)):
-        monkeypatch.setattr(upscale, "WEIGHTS", SimpleNamespace(value=weights))
-        upscale.main([str(word) for word in words])
+        upscale.main([str(word) for word in words], SimpleNamespace(weights=weights))
 
     return run
 
@@ -173,7 +172,7 @@ def test_the_source_is_never_overwritten(command, no_loading, tmp_path):
         with pytest.raises(UserError, match="is the picture itself"):
             command(source, target)
     for target in (tmp_path, tmp_path / "inside"):
-        with pytest.raises(UserError, match="the pictures to enlarge: name another OUT"):
+        with pytest.raises(UserError, match="the pictures to work on: name another OUT"):
             command(tmp_path, target)
     assert source.read_bytes() == before
 

@@ -123,7 +123,7 @@ def test_output_that_is_not_finite_is_an_error():
         return np.full_like(lr, np.nan)
 
     with pytest.raises(FloatingPointError):
-        weights.enlarge(predict, {}, np.zeros((4, 4, 3), np.uint8))
+        weights.run(predict, {}, np.zeros((4, 4, 3)))
 
 
 def test_a_workdir_stands_for_its_best(saved):

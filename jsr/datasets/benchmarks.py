@@ -1,0 +1,199 @@
+"""The benchmark sets Set5, Set14, BSD100, Urban100, Manga109 and DIV2K's validation, and `pairs`.
+
+They are read where they lie, in any of the layouts in use: plain (`Set5/HR/baby.png`), EDSR's and
+SwinIR's (`Set5/LR_bicubic/X4/babyx4.png`), RCAN's (`HR/Set5/x4/baby_HR_x4.png`), SelfExSR's
+(`Set5/image_SRF_4/img_001_SRF_4_HR.png`), BasicSR's (`Set5/GTmod12`, `Set5/LRbicx4`). What is known
+to change a figure without a word is warned of.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from jsr.datasets import DATASETS, Photos, open_photos
+from jsr.datasets.pairing import pair_names, plain_name, relative_stems
+from jsr.errors import UserError
+from jsr.images import SUFFIXES, list_pictures, picture_size, read_picture
+
+# Title, names of its folder, and how many pictures it has.
+BENCHMARKS = {
+    "set5": ("Set5", ("Set5",), 5),
+    "set14": ("Set14", ("Set14",), 14),
+    "bsd100": ("BSD100", ("BSD100", "B100", "BSDS100"), 100),
+    "urban100": ("Urban100", ("Urban100",), 100),
+    "manga109": ("Manga109", ("Manga109",), 109),
+    "div2k_val": ("DIV2K-val", ("DIV2K_valid_HR", "DIV2K_val", "DIV2K"), 100),
+}
+HR_FOLDERS = ("HR", "GT", "original", "GTmod12", "DIV2K_valid_HR")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TestPictures(Photos):
+    """HR pictures to score on, with LR files where there are some.
+
+    title: how tables call the set. expected: how many pictures it should have. read_lr: index ->
+    uint8 [h, w, 3], or None without files. read_hr: index -> uint8 [h, w, 3 or 1], gray as gray.
+    """
+
+    __test__ = False  # no test class, whatever pytest makes of its name
+
+    title: str = ""
+    expected: int | None = None
+    read_lr: Callable[[int], np.ndarray] | None = None
+    lr_folder: Path | None = None
+
+
+def open_test_pictures(
+    name: str, scale: int, data_dir: str | None, lr_dir: str | None = None
+) -> TestPictures:
+    """Open a set to score on.
+
+    name: a key of BENCHMARKS; `pairs`, every picture below `data_dir` (in its `HR` where there is
+    one); or a dataset of `jsr.datasets`, whose split test it is. data_dir: the set's folder or one
+    that holds it. lr_dir: where LR files are, when not where the layouts have them. Raises
+    UserError when the set is not there or its LR files do not pair up with its pictures.
+    """
+    if name in BENCHMARKS:
+        title, folders, expected = BENCHMARKS[name]
+        root = _find_root(name, folders, data_dir)
+    elif name == "pairs":
+        if not data_dir:
+            raise UserError("dataset pairs needs --data_dir: a folder of HR pictures")
+        root, expected = Path(data_dir).expanduser(), None
+        title = root.parent.name if root.name in HR_FOLDERS else root.name
+    elif name in DATASETS or ":" in name:
+        # --data_dir is that of the other sets of the same command.
+        return _test_split(name, None if name == "sample_photos" else data_dir)
+    else:
+        known = ", ".join([*BENCHMARKS, "pairs", *DATASETS])
+        raise UserError(f"dataset {name!r} is unknown; known: {known}; or package.module:function")
+    return _open(root, title, expected, scale, Path(lr_dir).expanduser() if lr_dir else None)
+
+
+def _test_split(name: str, data_dir: str | None) -> TestPictures:
+    photos = open_photos(name, "test", data_dir)
+    return TestPictures(photos.names, photos.sizes, photos.read, name)
+
+
+def _open(root, title, expected, scale, lr_dir) -> TestPictures:
+    folder = _hr_folder(root, scale)
+    paths = _hr_pictures(folder)
+    _check_set(title, expected, folder, len(paths))
+    lr_folder = lr_dir or _lr_folder(root, folder, scale)
+    read_lr = None
+    if lr_folder is not None:
+        lr_paths = _lr_pictures(lr_folder)
+        stems = (relative_stems(folder, paths), relative_stems(lr_folder, lr_paths))
+        order = pair_names(*stems, f"{folder} and {lr_folder}")
+        read_lr = functools.partial(_read, [lr_paths[index] for index in order])
+    return TestPictures(
+        _names(folder, paths),
+        np.array([picture_size(path) for path in paths], np.int32),
+        functools.partial(_read, paths),
+        title,
+        expected,
+        read_lr,
+        lr_folder,
+    )
+
+
+def _names(folder: Path, paths: list[Path]) -> list[str]:
+    """Plain names, with the folders that they lie in: a film's are its clips."""
+    return [path.relative_to(folder).with_name(plain_name(path.stem)).as_posix() for path in paths]
+
+
+def _read(paths: list[Path], index: int) -> np.ndarray:
+    """uint8 [h, w, 3] of a picture whose alpha, if any, hides nothing; gray is repeated."""
+    picture = read_picture(paths[index])
+    if picture.alpha is not None and (picture.alpha < 255).any():
+        raise UserError(f"{paths[index]}: has transparent pixels, which cannot be scored")
+    if picture.pixels.shape[2] == 1:
+        _warn(
+            f"{paths[index]}: is grayscale; it counts as three equal channels, as in BasicSR and"
+            " SwinIR (older tables took it for Y itself)"
+        )
+        return np.repeat(picture.pixels, 3, axis=2)
+    return picture.pixels
+
+
+def _find_root(name: str, folders: tuple[str, ...], data_dir: str | None) -> Path:
+    """The folder of a benchmark: `data_dir` or what lies in it, by any of its names."""
+    if not data_dir:
+        raise UserError(f"dataset {name} needs --data_dir: its folder, or one that holds it")
+    top = Path(data_dir).expanduser()
+    if not top.is_dir():
+        raise UserError(f"--data_dir {data_dir} is no folder")
+    wanted = {folder.lower() for folder in folders}
+    places = [top, top / "HR", top / "benchmark", top / "Benchmark", top / "SR_testing_datasets"]
+    for place in places:
+        for entry in sorted(place.iterdir()) if place.is_dir() else ():
+            if entry.name.lower() in wanted and entry.is_dir():
+                return entry
+    if top.name.lower() in wanted:
+        return top
+    raise UserError(f"there is no {folders[0]} in {data_dir}; looked for {', '.join(folders)}")
+
+
+def _hr_folder(root: Path, scale: int) -> Path:
+    names = [*HR_FOLDERS, f"image_SRF_{scale}", "image_SRF_4", f"X{scale}", f"x{scale}"]
+    if scale == 2 and (root / "image_SRF_4").is_dir():
+        # SelfExSR's HR for x2 has half the size: not what papers measure.
+        _warn(f"{root}: HR of image_SRF_2 is half size; image_SRF_4's is taken")
+        return root / "image_SRF_4"
+    return next((root / name for name in names if (root / name).is_dir()), root)
+
+
+def _hr_pictures(folder: Path) -> list[Path]:
+    """The HR pictures of a folder: all, or where LR lies beside them, those called HR."""
+    paths = [path for path in list_pictures(folder) if path.parent == folder]
+    paths = paths or list_pictures(folder)
+    marked = [path for path in paths if re.search(r"(?i)[_-]HR\b|[_-]HR[_-]", path.stem)]
+    return marked if marked and len(marked) < len(paths) else paths
+
+
+def _lr_pictures(folder: Path) -> list[Path]:
+    paths = list_pictures(folder)
+    marked = [path for path in paths if re.search(r"(?i)[_-]LR\b|[_-]LR[_-]", path.stem)]
+    return marked if marked and len(marked) < len(paths) else paths
+
+
+def _lr_folder(root: Path, folder: Path, scale: int) -> Path | None:
+    if folder.name == f"image_SRF_{scale}":
+        return folder
+    in_root = [
+        *(f"{name}/{x}{scale}" for name in ("LR_bicubic", "LR_selfexsr", "LR") for x in "Xx"),
+        f"LRbicx{scale}",
+    ]
+    places = [root / name for name in in_root]
+    # RCAN's trees HR/ and LR/ side by side; DIV2K's folders side by side.
+    places += [root.parent.parent / "LR" / "LRBI" / root.name / f"x{scale}"]
+    places += [root.parent / "DIV2K_valid_LR_bicubic" / f"X{scale}"] if "DIV2K" in root.name else []
+    return next((place for place in places if _has_pictures(place)), None)
+
+
+def _has_pictures(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+
+
+def _check_set(title: str, expected: int | None, folder: Path, count: int) -> None:
+    """Warn of what changes figures."""
+    if expected is not None and count != expected:
+        _warn(f"{title} has {expected} pictures, but {count} in {folder}")
+    if folder.name == "image_SRF_2":
+        _warn(f"{folder}: is half size; figures of papers are of image_SRF_4's HR")
+    if "mod12" in folder.name:
+        _warn(
+            f"{folder}: is cropped to multiples of 12; figures can differ from those of papers by"
+            " hundredths of a dB"
+        )
+
+
+@functools.cache
+def _warn(line: str) -> None:
+    """Say it once, however many methods and scales meet it."""
+    logging.warning("%s", line)

@@ -1,0 +1,62 @@
+"""Which file of one folder belongs to which of another, by the names in use for benchmark files."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsr.errors import UserError
+
+# What projects append to a picture's name: baby_HR_x4, babyx4, baby_LRBI_x2, img_001_SRF_4_LR.
+_DECORATION = re.compile(r"(?i)(?:[_.-]?x\d+|[_-](?:HR|LR|SR|GT|LRBI|LRBD|LRDN|SRF[_-]?\d+))+$")
+SHOWN = 3
+
+
+def plain_name(stem: str) -> str:
+    """A file's stem without what projects append to it: "baby_HR_x4" gives "baby"."""
+    return _DECORATION.sub("", stem) or stem
+
+
+def relative_stems(folder: Path, paths: Sequence[Path]) -> list[str]:
+    """Paths in a folder without their suffix, as `pair_names` takes them: "calendar/001"."""
+    return [path.relative_to(folder).with_suffix("").as_posix() for path in paths]
+
+
+def pair_names(wanted: Sequence[str], found: Sequence[str], what: str) -> list[int]:
+    """For each stem of `wanted` the index in `found` of the stem that belongs to it.
+
+    A stem of `found` belongs to the longest plain name that it begins with, up to its end or a
+    mark: "baby_RCAN_x4" and "babyx4" belong to "baby". `what` says which folders these are, for
+    the error. Raises UserError, naming the first few, when some are left over on either side or
+    belong to the same picture.
+    """
+    if sorted(wanted) == sorted(found):
+        places = {stem: index for index, stem in enumerate(found)}
+        return [places[stem] for stem in wanted]
+    plain = {plain_name(stem): number for number, stem in enumerate(wanted)}
+    owners: dict[int, list[int]] = {}
+    strangers = []
+    for index, stem in enumerate(found):
+        owner = _owner(stem, plain)
+        if owner is None:
+            strangers.append(stem)
+        else:
+            owners.setdefault(owner, []).append(index)
+    missing = [stem for number, stem in enumerate(wanted) if number not in owners]
+    twice = [found[index] for indices in owners.values() if len(indices) > 1 for index in indices]
+    if strangers or missing or twice:
+        faults = [("without a partner", missing + strangers), ("for the same picture", twice)]
+        told = "; ".join(f"{len(s)} {why}: {_first(s)}" for why, s in faults if s)
+        raise UserError(f"the pictures of {what} do not pair up by their names: {told}")
+    return [owners[number][0] for number in range(len(wanted))]
+
+
+def _owner(stem: str, plain: dict[str, int]) -> int | None:
+    for end in range(len(stem), 0, -1):
+        rest = stem[end:]
+        if stem[:end] in plain and (not rest or re.match(r"[_.-]|(?i:x)\d", rest)):
+            return plain[stem[:end]]
+    return None
+
+
+def _first(stems: Sequence[str]) -> str:
+    return ", ".join(stems[:SHOWN]) + (", ..." if len(stems) > SHOWN else "")

@@ -1,0 +1,152 @@
+"""One evaluation: pictures are shrunk, enlarged by a method and scored into the row of a table."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tqdm import tqdm
+
+from jsr import parallel, protocols, resize, tables
+from jsr.errors import UserError
+from jsr.protocols import Protocol
+
+LR_FAMILIES = ("symmetric", "replicate", "files")
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A picture to be scored: HR as the protocol has it, cropped to a multiple of the scale.
+
+    hr: uint8 [h, w, 3 or 1]. make_lr: gives its LR, uint8 or float64 in 0..255.
+    """
+
+    index: int
+    name: str
+    scale: int
+    hr: np.ndarray
+    make_lr: Callable[[], np.ndarray]
+
+    @functools.cached_property
+    def lr(self) -> np.ndarray:
+        return self.make_lr()
+
+
+def evaluate(
+    name: str,
+    produce: Callable[[Item], np.ndarray],
+    photos,
+    dataset: str,
+    scale: int,
+    protocol: Protocol,
+    lr: str = "symmetric",
+    wanted: tuple[str, ...] = ("psnr", "ssim"),
+    extra: dict[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
+    labels: dict | None = None,
+    failed: list[str] | None = None,
+    workers: int | None = None,
+    spread: bool = False,
+    progress: bool = False,
+) -> dict:
+    """The row of one method on one dataset, in the shape of the table's JSON.
+
+    produce: gives SR (uint8) of an item. photos: `Photos`, or what has `names` and items. lr: the
+    family of LR, or "files" (`photos.read_lr`). wanted: metrics of `protocols.METRICS`. extra:
+    further figures by name, functions of (sr, hr). labels: what the row says beside. failed:
+    collects a line for each picture that could not be scored; without it the first one raises.
+    workers: threads, the processor's cores if not given. spread: each process scores its share,
+    and all get the row. Neither changes a figure. Memory holds one picture a thread.
+
+    Raises UserError when no picture could be scored, and what `produce` raises.
+    """
+    process, processes = (parallel.process_index(), parallel.process_count()) if spread else (0, 1)
+    indices = range(len(photos.names))[process::processes]
+
+    def score_one(index: int) -> dict | str:
+        try:
+            item = read_item(photos, index, scale, protocol, lr)
+            return {"name": item.name, **_score(item, produce, protocol, wanted, extra or {})}
+        except (UserError, FloatingPointError) as error:
+            if failed is None:
+                raise
+            return f"{dataset} {photos.names[index]}: {error}"
+
+    count = min(workers or os.cpu_count() or 1, max(len(indices), 1))
+    with ThreadPoolExecutor(count) as pool:
+        title = f"{name}, {dataset} x{scale}"
+        found = pool.map(score_one, indices)
+        results = [*tqdm(found, title, len(indices), leave=False, disable=not progress or None)]
+    if processes > 1:
+        shares = parallel.gather(results)
+        results = [shares[i % processes][i // processes] for i in range(len(photos.names))]
+    images = [result for result in results if not isinstance(result, str)]
+    lines = [result for result in results if isinstance(result, str)]
+    if failed is not None:
+        failed += lines
+    if not images:
+        raise UserError("\n".join([f"no picture of {dataset} could be scored:", *lines]))
+    return tables.mean_row(name, dataset, scale, protocol.name, lr, images, labels)
+
+
+def read_item(photos, index: int, scale: int, protocol: Protocol, lr: str) -> Item:
+    """The picture of that index, ready to be scored.
+
+    Raises UserError for one that cannot be read or is smaller than the scale, and where LR is to
+    come from files and there are none.
+    """
+    if lr == "files" and getattr(photos, "read_lr", None) is None:
+        raise UserError("there are no LR files; name their folder by --lr_dir, or leave out --lr")
+    photo = photos[index]
+    try:
+        photo = resize.crop_to_multiple(photo, scale)
+    except ValueError as error:
+        raise UserError(f"is too small for scale {scale}: {error}") from error
+    hr = protocol.pictures(photo)
+
+    def make_lr():
+        if lr in resize.EDGES:
+            return protocol.shrink(hr, scale, lr)
+        found = protocol.pictures(photos.read_lr(index))
+        if tuple(side * scale for side in found.shape[:2]) != hr.shape[:2]:
+            raise UserError(f"its LR file is {size(found)}, but HR is {size(hr)} at scale {scale}")
+        return found
+
+    return Item(index, photos.names[index], scale, hr, make_lr)
+
+
+def read_items(photos, scale: int, protocol: Protocol, lr: str = "symmetric") -> Iterator[Item]:
+    """All items, one after the other."""
+    for index in range(len(photos.names)):
+        yield read_item(photos, index, scale, protocol, lr)
+
+
+def size(image: np.ndarray) -> str:
+    """Height and width in words."""
+    return f"{image.shape[0]}x{image.shape[1]}"
+
+
+def high_frequency(y: np.ndarray, scale: int) -> float:
+    """Mean power of Y [h, w] (0..255) at frequencies that the LR image cannot hold.
+
+    The spectrum is taken under a Hann window, and counted where either frequency lies above
+    0.5/scale cycles a pixel. A single wave counts half of its squared amplitude.
+    """
+    # Periodic windows: a wave of whole cycles then leaks into its neighbours alone.
+    window = np.outer(*(np.hanning(side + 1)[:-1] for side in y.shape))
+    spectrum = np.abs(np.fft.fft2((y - y.mean()) * window)) ** 2
+    rows = np.abs(np.fft.fftfreq(y.shape[0])) > 0.5 / scale
+    columns = np.abs(np.fft.fftfreq(y.shape[1])) > 0.5 / scale
+    return float(spectrum[rows[:, None] | columns[None, :]].sum() / (window**2).sum() / y.size)
+
+
+def _score(item: Item, produce, protocol: Protocol, wanted, extra) -> dict[str, float]:
+    sr = produce(item)
+    if sr.shape != item.hr.shape:
+        raise UserError(f"SR is {size(sr)}, but HR is {size(item.hr)}")
+    try:
+        figures = protocols.score(sr, item.hr, item.scale, protocol, wanted)
+        return figures | {key: float(figure(sr, item.hr)) for key, figure in extra.items()}
+    except ValueError as error:
+        raise UserError(f"cannot be scored: {error}") from error
