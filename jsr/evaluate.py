@@ -29,22 +29,30 @@ OUTPUTS = ("json", "csv", "markdown", "latex", "sheet", "plot")
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What makes one row of each dataset: a method, or several weights of one (its seeds).
+    """What makes one row of each dataset and scale.
 
-    `folder` is that of a method whose SR lies in files.
+    methods: {scale: a method, or several weights of one (its seeds)}; the key None stands for
+    every scale. folder: that of SR pictures, where there are files instead of methods.
     """
 
     name: str
-    seeds: tuple[Method, ...] = ()
+    methods: dict[int | None, tuple[Method, ...]]
     folder: Path | None = None
 
     @property
-    def scale(self) -> int | None:
-        return self.seeds[0].facts.get("scale") if self.seeds else None
+    def scales(self) -> set[int]:
+        """The scales it is bound to; empty for what takes any."""
+        return {scale for scale in self.methods if scale is not None}
+
+    def at(self, scale: int) -> tuple[Method, ...] | None:
+        """Its methods for that scale, None where it has none."""
+        return self.methods.get(scale, self.methods.get(None))
 
     @property
     def protocol(self) -> str | None:
-        return self.seeds[0].facts.get("protocol") if self.seeds else None
+        """The protocol that its weights state."""
+        first = next(iter(self.methods.values()))
+        return first[0].facts.get("protocol") if first else None
 
 
 def define_flags() -> None:
@@ -108,7 +116,7 @@ def _entries(options) -> list[Entry]:
         raise UserError("--weights go with --datasets, --sr with --hr: run them one by one")
     baselines = _words(options.baselines)
     baselines = list(methods.CLASSICAL) if baselines == ["all"] else baselines
-    entries = [Entry(name, (methods.classical(name),)) for name in baselines]
+    entries = [Entry(name, {None: (methods.classical(name),)}) for name in baselines]
     entries += [_network_entry(word, options) for word in _words(options.weights)]
     entries += [_folder_entry(word) for word in _words(options.sr)]
     names = [entry.name for entry in entries]
@@ -120,36 +128,42 @@ def _entries(options) -> list[Entry]:
 
 def _folder_entry(word: str) -> Entry:
     name, _, folder = word.rpartition("=")
-    return Entry(name or Path(folder).name, folder=Path(folder))
+    return Entry(name or Path(folder).name, {None: ()}, Path(folder))
 
 
 def _network_entry(word: str, options) -> Entry:
     name, equals, specs = word.rpartition("=")
-    found = []
+    chosen = {_whole(scale) for scale in _words(options.scale)}
+    found: dict[int, tuple[Method, ...]] = {}
     for spec in specs.split("+"):
         path = find_weights(spec)
         name = name or (path.parent.name if path.stem == "best" else path.stem)
         network = load_network(path)
-        found.append(
-            methods.from_network(name, path, network, ensemble=options.ensemble, tile=options.tile)
-        )
-    scales = {method.facts["scale"] for method in found}
-    if len(scales) > 1:
-        raise UserError(f"{word}: seeds of one row must have one scale, not {sorted(scales)}")
+        scales = [s for s in network.facts["scales"] if s in chosen]
+        # Of weights that serve several scales, those that are usually reported.
+        for scale in scales or [s for s in network.facts["scales"] if s <= max(4, network.scale)]:
+            at_scale = load_network(path, scale=scale)
+            method = methods.from_network(
+                name, path, at_scale, ensemble=options.ensemble, tile=options.tile
+            )
+            found[scale] = (*found.get(scale, ()), method)
+    if len({len(seeds) for seeds in found.values()}) > 1:
+        raise UserError(f"{word}: the seeds of one row must have the same scales")
     if options.ensemble and not equals:
         name += " x8"
-    return Entry(name, tuple(found))
+    return Entry(name, found)
 
 
 def _plan(options, entries: list[Entry]):
     """(pictures, scale, entry, protocol) of each row, in order; datasets are opened once."""
     chosen = [_whole(word) for word in _words(options.scale)]
-    scales = chosen or sorted({entry.scale for entry in entries if entry.scale})
+    scales = chosen or sorted(set().union(*(entry.scales for entry in entries)))
     if not scales:
         raise UserError("--scale is missing: 2, 3, 4 ...")
     for entry in entries:
-        if entry.scale and entry.scale not in scales:
-            raise UserError(f"{entry.name} enlarges by {entry.scale}, which is not in --scale")
+        if entry.scales and not entry.scales & set(scales):
+            told = ", ".join(map(str, sorted(entry.scales)))
+            raise UserError(f"{entry.name} enlarges by {told}, which is not in --scale")
     names = ["pairs"] if options.hr else _words(options.datasets)
     if not names:
         raise UserError("--datasets is missing: set5,set14, or pairs for a folder of your own")
@@ -159,7 +173,7 @@ def _plan(options, entries: list[Entry]):
         for scale in scales:
             folder = options.hr or options.data_dir
             photos = open_test_pictures(name, scale, folder, options.lr_dir)
-            wanted = [entry for entry in entries if entry.scale in (None, scale)]
+            wanted = [entry for entry in entries if entry.at(scale) is not None]
             plan += [(photos, scale, entry, rules[entry.name]) for entry in wanted]
     return plan
 
@@ -199,9 +213,10 @@ def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, fail
     )
     expected = {"expected": photos.expected or len(photos)}
     if entry.folder is not None:
-        return score(entry.name, _producer(entry, photos, protocol), lr="given", labels=expected)
+        produce = open_sr_folder(entry.folder, photos, protocol)
+        return score(entry.name, produce, lr="given", labels=expected)
     rows = []
-    for method in entry.seeds:
+    for method in entry.at(scale):
         labels = {**expected, **method.labels, **_speed(options, method)}
         rows.append(score(entry.name, method.produce, lr=options.lr, labels=labels))
     return rows[0] if len(rows) == 1 else seeds.seeds_row(rows)
@@ -236,7 +251,7 @@ def _write_sheet(options, plan: list) -> None:
     """The first pictures of the first dataset and scale, by every method."""
     photos, scale, _, protocol = plan[0]
     compared = [
-        (entry.name, _producer(entry, photos, protocol))
+        (entry.name, _producer(entry, photos, scale, protocol))
         for pictures, _, entry, rule in plan
         if pictures is photos and rule is protocol
     ]
@@ -245,10 +260,10 @@ def _write_sheet(options, plan: list) -> None:
     sheets.write_sheet(Path(options.sheet), made)
 
 
-def _producer(entry: Entry, photos: TestPictures, protocol: Protocol) -> Callable:
+def _producer(entry: Entry, photos: TestPictures, scale: int, protocol: Protocol) -> Callable:
     if entry.folder is not None:
         return open_sr_folder(entry.folder, photos, protocol)
-    return entry.seeds[0].produce
+    return entry.at(scale)[0].produce
 
 
 def _check_outputs(options) -> None:

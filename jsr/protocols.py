@@ -73,14 +73,17 @@ PROTOCOLS = {
         ),
         Protocol(
             "classic",
-            "rounded Y shrunk, enlarged and rounded, border of scale pixels left out; networks of"
-            " one channel",
+            "rounded Y shrunk without rounding, enlarged and rounded, border of scale pixels left"
+            " out; networks of one channel",
             source="y",
             plane="y8",
+            lr_rounded=False,
         ),
+        # The same for interpolation: what papers print as bicubic.
         Protocol(
             "classic-bicubic",
-            "rounded Y, LR not rounded, border of scale pixels left out; the printed bicubic rows",
+            "rounded Y shrunk without rounding, enlarged and rounded, border of scale pixels left"
+            " out; the printed bicubic rows",
             source="y",
             plane="y8",
             lr_rounded=False,

@@ -89,7 +89,9 @@ def make_optimizer(config, steps: int) -> optax.GradientTransformation:
 
 def init_net(key: jax.Array, module: nn.Module, optimizer, *inputs: jax.Array) -> Net:
     """Initialise a network and its optimizer; `inputs` are the arrays that the module takes."""
-    variables = jax.jit(module.init)(key, *inputs)
+    # Compiled as a whole, hundreds of random draws take XLA minutes.
+    shapes = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
+    variables = module.lazy_init(key, *shapes)
     params = variables["params"]
     return Net(params, variables.get("batch_stats", {}), optimizer.init(params))
 

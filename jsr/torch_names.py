@@ -14,11 +14,19 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 _LEAVES = {
     ("params", "kernel"): "weight",
     ("params", "scale"): "weight",
+    ("params", "alpha"): "weight",
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }
 # What PyTorch stores beside the parameters and jsr computes or does not need.
-_IDLE = ("num_batches_tracked", "relative_position_index", "attn_mask")
+_IDLE = (
+    "num_batches_tracked",
+    "relative_position_index",
+    "relative_position_index_SA",
+    "relative_position_index_OCA",
+    "attn_mask",
+    "mask",
+)
 
 
 def torch_shapes(variables: Mapping) -> dict[str, tuple[int, ...]]:

@@ -21,7 +21,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from jsr import color, orientations, resize, tiling
+from jsr import color, foreign, orientations, resize, tiling
 from jsr.errors import UserError
 from jsr.models import make_model
 from jsr.steps import make_predict
@@ -143,13 +143,14 @@ def save_network(path: Path, variables: Any, facts: dict) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
 
 
-def load_network(spec: str | Path, dtype: str = "float32") -> Network:
-    """The network that `spec` names: a weights file of jsr, or a workdir (its best).
+def load_network(spec: str | Path, dtype: str = "float32", scale: int | None = None) -> Network:
+    """The network that `spec` names: a weights file of jsr or another project, or a workdir.
 
-    Raises UserError for what is neither, and for a file that is damaged or not of jsr.
+    A workdir stands for its best. scale: which one, of weights that serve several. Raises
+    UserError for what is no weights file, is damaged or of a network that is not known.
     """
     path = find_weights(spec)
-    variables, facts = read_weights(path)
+    variables, facts = read_weights(path, scale)
     try:
         module = make_model(facts["model"], **facts["hparams"], dtype=dtype)
     except UserError as error:
@@ -165,19 +166,33 @@ def find_weights(spec: str | Path) -> Path:
         path = path / "best.safetensors"
     if not path.is_file():
         raise UserError(
-            f"no weights at {path}: give a .safetensors file of jsr, or the workdir of a training"
+            f"no weights at {path}: give a weights file ({', '.join(foreign.SUFFIXES)}), or the"
+            " workdir of a training"
         )
     return path
 
 
-def read_weights(path: Path) -> tuple[dict, dict]:
-    """Variables and facts of a weights file. Raises UserError when it is not one of jsr."""
+def read_weights(path: Path, scale: int | None = None) -> tuple[dict, dict]:
+    """Variables and facts of a weights file, jsr's or another project's.
+
+    Raises UserError as `load_network` does.
+    """
+    if path.suffix.lower() != ".safetensors":
+        return foreign.read_foreign(path, scale)
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = _read_facts(path, file.metadata() or {})
+            metadata = file.metadata() or {}
+            if "jsr" not in metadata:
+                return foreign.read_foreign(path, scale)
+            facts = _read_facts(path, metadata)
             flat = {_split(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file ({error})") from error
+    scales = facts.setdefault("scales", [facts["scale"]])
+    if scale is not None:
+        if scale not in scales:
+            raise UserError(f"{path} enlarges by {', '.join(map(str, scales))}, not by {scale}")
+        facts |= {"scale": scale, "hparams": {**facts["hparams"], "scale": scale}}
     return {"params": {}, "batch_stats": {}, **unflatten_dict(flat)}, facts
 
 
@@ -246,8 +261,6 @@ def _split(name: str) -> tuple[str, ...]:
 
 
 def _read_facts(path: Path, metadata: dict[str, str]) -> dict:
-    if "jsr" not in metadata:
-        raise UserError(f"{path} is a safetensors file, but none that jsr wrote")
     try:
         facts = json.loads(metadata["jsr"])
     except json.JSONDecodeError as error:

@@ -5,4 +5,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/../launch/environment.sh"
 
 .venv/bin/ruff format --check --quiet .
 .venv/bin/ruff check --quiet .
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"

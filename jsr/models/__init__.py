@@ -12,6 +12,33 @@ from jsr.lookup import find
 MODELS = {
     "srresnet": "jsr.models.srresnet:SRResNet",
     "msrresnet": "jsr.models.srresnet:MSRResNet",
+    "srcnn": "jsr.models.srcnn:SRCNN",
+    "fsrcnn": "jsr.models.fsrcnn:FSRCNN",
+    "espcn": "jsr.models.espcn:ESPCN",
+    "vdsr": "jsr.models.vdsr:VDSR",
+    "drcn": "jsr.models.drcn:DRCN",
+    "drrn": "jsr.models.drrn:DRRN",
+    "lapsrn": "jsr.models.lapsrn:LapSRN",
+    "mslapsrn": "jsr.models.lapsrn:MSLapSRN",
+    "edsr": "jsr.models.edsr:EDSR",
+    "mdsr": "jsr.models.edsr:MDSR",
+    "rdn": "jsr.models.rdn:RDN",
+    "rcan": "jsr.models.rcan:RCAN",
+    "carn": "jsr.models.carn:CARN",
+    "carn_m": "jsr.models.carn:CARNM",
+    "imdn": "jsr.models.imdn:IMDN",
+    "rfdn": "jsr.models.rfdn:RFDN",
+    "rlfn": "jsr.models.rlfn:RLFN",
+    "pan": "jsr.models.pan:PAN",
+    "bsrn": "jsr.models.bsrn:BSRN",
+    "ecbsr": "jsr.models.ecbsr:ECBSR",
+    "ecbsr_plain": "jsr.models.ecbsr:PlainECBSR",
+    "rrdb": "jsr.models.rrdb:RRDBNet",
+    "srvgg": "jsr.models.srvgg:SRVGGNetCompact",
+    "span": "jsr.models.span:SPAN",
+    "safmn": "jsr.models.safmn:SAFMN",
+    "swinir": "jsr.models.swinir:SwinIR",
+    "hat": "jsr.models.hat:HAT",
     "srgan": "jsr.models.srgan:SRGANDiscriminator",
     "conditional": "jsr.models.conditional:ConditionalDiscriminator",
     "patchgan": "jsr.models.patchgan:PatchGAN",
@@ -28,6 +55,8 @@ def make_model(name: str, /, **hparams: Any) -> nn.Module:
     or whose value it cannot take.
     """
     known = _fields(name)
+    # JSON and config files have lists only, and a module must be hashable.
+    hparams = {k: tuple(v) if isinstance(v, list) else v for k, v in hparams.items()}
     for key, value in hparams.items():
         if key not in known:
             names = ", ".join(known)
@@ -41,6 +70,11 @@ def make_model(name: str, /, **hparams: Any) -> nn.Module:
 def hyper_parameters(name: str) -> tuple[str, ...]:
     """The hyper-parameters that the network `name` has. Raises UserError for an unknown name."""
     return tuple(_fields(name))
+
+
+def known_scales(name: str) -> list[int]:
+    """By how much the network `name` can enlarge. Raises UserError for an unknown name."""
+    return [scale for scale in get_args(_fields(name)["scale"].type) if scale > 1]
 
 
 def _fields(name: str) -> dict[str, dataclasses.Field]:
@@ -62,6 +96,11 @@ def _expected(field: dataclasses.Field, value: Any) -> str:
         return "" if good else "a whole number of at least 1"
     if field.type is bool:
         return "" if type(value) is bool else "True or False"
+    if field.type is float:
+        return "" if type(value) in (int, float) else "a number"
+    if get_origin(field.type) is tuple:
+        good = isinstance(value, tuple) and all(type(v) is int and v >= 1 for v in value)
+        return "" if good else "whole numbers of at least 1, as a list"
     return "" if isinstance(value, field.type) else "a name"
 
 

@@ -1,7 +1,7 @@
 """What several networks share: convolutions, normalisation, enlargement."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -13,6 +13,10 @@ from jax import lax
 Scale = Literal[1, 2, 3, 4, 8]
 # Sub-pixel stages of an enlargement, in order.
 STAGES = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+# The gain that gives the variance of PyTorch's default initialisation, 1 / (3 * fan_in).
+TORCH_GAIN = 1 / math.sqrt(6)
+# The mean colour of DIV2K's training pictures, which networks since EDSR subtract.
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
 
 def kaiming_normal(gain: float = 1.0) -> Callable:
@@ -82,6 +86,32 @@ def pixel_shuffle(x: jax.Array, scale: int) -> jax.Array:
     x = x.reshape(b, h, w, c, scale, scale)
     x = x.transpose(0, 1, 4, 2, 5, 3)  # [b, h, scale, w, scale, c]
     return x.reshape(b, h * scale, w * scale, c)
+
+
+def sub_pixel_stages(x: jax.Array, scale: int, prefix: str, dtype: Any = jnp.float32) -> jax.Array:
+    """Enlarge features [b, h, w, c] to [b, h * scale, w * scale, c] by up to three stages.
+
+    A stage is a convolution, in a PyTorch sequence `prefix.0`, `prefix.2`, ..., and a pixel
+    shuffle.
+    """
+    for i, s in enumerate(STAGES[scale]):
+        features = x.shape[-1] * s**2
+        y = conv(features, gain=TORCH_GAIN, dtype=dtype, name=f"{prefix}.{2 * i}")(x)
+        x = pixel_shuffle(y, s)
+    return x
+
+
+def sub_pixel_scale(
+    shapes: Mapping[str, tuple[int, ...]], prefix: str, features: int, step: int = 2
+) -> int:
+    """By how much the stages `prefix.0`, `prefix.{step}`, ... of a PyTorch state dict enlarge."""
+    biases = (shapes.get(f"{prefix}.{step * i}.bias") for i in range(3))
+    return math.prod(math.isqrt(shape[0] // features) for shape in biases if shape)
+
+
+def mean_colour(channels: int) -> jax.Array:
+    """What is subtracted from a picture: DIV2K's mean colour, or nothing unless it is RGB."""
+    return jnp.asarray(DIV2K_MEAN if channels == 3 else (0.0,), jnp.float32)
 
 
 def _nearest(d: np.ndarray) -> np.ndarray:

@@ -1,0 +1,300 @@
+"""SwinIR: groups of shifted-window attention between a first convolution and an enlargement."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from jsr.models.layers import (
+    STAGES,
+    TORCH_GAIN,
+    Scale,
+    conv,
+    mean_colour,
+    pixel_shuffle,
+    sub_pixel_scale,
+    sub_pixel_stages,
+)
+
+_LAYER = r"norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12]"
+_NAMES = re.compile(
+    rf"layers\.\d+\.(residual_group\.blocks\.\d+\.({_LAYER})|conv(\.[024])?)\.(weight|bias)"
+    r"|layers\.\d+\.residual_group\.blocks\.\d+\."
+    r"(attn\.relative_position_(bias_table|index)|attn_mask)"
+    r"|(conv_first|patch_embed\.norm|norm|conv_after_body(\.[024])?|conv_before_upsample\.0"
+    r"|upsample\.[024]|conv_up[123]|conv_hr|conv_last)\.(weight|bias)"
+)
+_BLOCK = "layers.0.residual_group.blocks.0."
+TABLE = "relative_position_bias_table"
+
+
+def norm(dtype: Any, name: str) -> nn.LayerNorm:
+    """Layer normalisation over the channels with PyTorch's constant; statistics are float32."""
+    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
+
+
+def dense(features: int, dtype: Any, name: str) -> nn.Dense:
+    """[..., c] to [..., features]; weights start as normal(0.02), as Swin's do."""
+    start = nn.initializers.normal(0.02)
+    return nn.Dense(features, kernel_init=start, dtype=dtype, name=name)
+
+
+def mlp(x: jax.Array, ratio: float) -> jax.Array:
+    """The two dense layers `mlp.fc1` and `mlp.fc2` of a block; [..., c] kept."""
+    c = x.shape[-1]
+    y = nn.gelu(dense(round(c * ratio), x.dtype, "mlp.fc1")(x), approximate=False)
+    return dense(c, x.dtype, "mlp.fc2")(y)
+
+
+def partition(x: jax.Array, window: int) -> jax.Array:
+    """[b, h, w, c] to [b, h / window, w / window, window**2, c]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // window, window, w // window, window, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h // window, w // window, window**2, c)
+
+
+def unpartition(x: jax.Array, window: int) -> jax.Array:
+    """[b, rows, columns, window**2, c] to [b, rows * window, columns * window, c]."""
+    b, rows, columns, _, c = x.shape
+    x = x.reshape(b, rows, columns, window, window, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, rows * window, columns * window, c)
+
+
+def attend(q: jax.Array, k: jax.Array, v: jax.Array, heads: int, bias: jax.Array) -> jax.Array:
+    """softmax(q k^T / sqrt(d) + bias) v by `heads`: q [..., n, c] and k, v [..., m, c].
+
+    `bias` is broadcast to [..., heads, n, m]. The softmax is float32.
+    """
+
+    def split(x):
+        return x.reshape(*x.shape[:-1], heads, -1)
+
+    depth = q.shape[-1] // heads
+    logits = jnp.einsum("...qhd,...khd->...hqk", split(q) * depth**-0.5, split(k))
+    weights = nn.softmax(logits.astype(jnp.float32) + bias).astype(v.dtype)
+    return jnp.einsum("...hqk,...khd->...qhd", weights, split(v)).reshape(q.shape)
+
+
+def position_bias(module: nn.Module, heads: int, offsets: np.ndarray, roll: int = 0) -> jax.Array:
+    """A learnt bias [heads, n**2, m**2] by how far a key of m x m is from a query of n x n.
+
+    `offsets` [n, m], from 0, tell it along one axis; `roll` says where in the table (0, 0) is.
+    """
+    side = offsets.max() + 1
+    table = module.param(TABLE, nn.initializers.normal(0.02), (side**2, heads), jnp.float32)
+    table = jnp.roll(table, roll, 0).reshape(side, side, heads)
+    pairs = table[offsets][:, :, offsets]  # rows [n, m], columns [n, m], heads
+    n, m = offsets.shape
+    return pairs.transpose(4, 0, 2, 1, 3).reshape(heads, n**2, m**2)
+
+
+def seam_mask(rows: int, columns: int, window: int, shift: int) -> jax.Array:
+    """-100 where a pair of places met only because the image was rolled, else 0.
+
+    [rows, columns, 1, window**2, window**2], computed on the device: as a constant of the program
+    it would take gigabytes for a large image.
+    """
+
+    def parted(windows, places):
+        beyond = jnp.asarray(places >= window - shift)
+        last = jnp.arange(windows) == windows - 1
+        return last[:, None, None] & (beyond[:, None] != beyond)
+
+    y, x = np.divmod(np.arange(window**2), window)
+    either = parted(rows, y)[:, None] | parted(columns, x)
+    return jnp.where(either, -100.0, 0.0)[:, :, None]
+
+
+class WindowAttention(nn.Module):
+    """Self-attention inside windows of the rolled image (Liu et al. 2021, eqs. 3 and 4).
+
+    [b, h, w, c], h and w multiples of `window`, is kept.
+    """
+
+    heads: int
+    window: int
+    shift: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        window, shift = self.window, self.shift
+        windows = partition(jnp.roll(x, (-shift, -shift), (1, 2)) if shift else x, window)
+        qkv = dense(3 * x.shape[-1], self.dtype, "qkv")(windows)
+        apart = np.subtract.outer(np.arange(window), np.arange(window)) + window - 1
+        bias = position_bias(self, self.heads, apart)
+        if shift:
+            bias = bias + seam_mask(*windows.shape[1:3], window, shift)
+        y = attend(*jnp.split(qkv, 3, -1), self.heads, bias)
+        y = unpartition(dense(x.shape[-1], self.dtype, "proj")(y), window)
+        return jnp.roll(y, (shift, shift), (1, 2)) if shift else y
+
+
+class SwinBlock(nn.Module):
+    """Window attention and an MLP, each normalised first and added; [b, h, w, c] is kept."""
+
+    heads: int
+    window: int
+    shift: int
+    mlp_ratio: float
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        attention = WindowAttention(self.heads, self.window, self.shift, self.dtype, name="attn")
+        x = x + attention(norm(self.dtype, "norm1")(x))
+        return x + mlp(norm(self.dtype, "norm2")(x), self.mlp_ratio)
+
+
+class SwinIR(nn.Module):
+    """Liang et al. 2021, Fig. 2: lr [b, h, w, c] to sr [b, h*scale, w*scale, c].
+
+    `lr` in [0, 1], any size; `sr` is float32 and not clipped. `groups` of `blocks` blocks each,
+    every second one with its windows moved by half. Published are, all with `window=8`:
+
+    - classical: the defaults; 11,900,199 parameters at x4 (README: 11.9 M), 53.6 G multiply-adds
+      for 64x64 (HAT's README);
+    - lightweight: `features=60, groups=4, upsampler="pixelshuffledirect"`; 878 K, 886 K and 897 K
+      parameters without the tables of biases, which are 32 K; 195.6 G, 87.2 G and 49.6 G
+      multiply-adds for 1280x720 without the attention's products (README), 241 G, 109 G and 63 G
+      with them;
+    - real-world x4: `upsampler="nearest+conv"`; large: also `features=240, groups=9, heads=8,
+      resi_connection="3conv"`.
+
+    At scale 1 nothing is enlarged and the input is added (denoising; JPEG artifacts with
+    `window=7, img_range=255.0`). `padding="always"` is what the authors' test program does and
+    their figures come from: mirrored to the *next* multiple of the window, even where the size is
+    one. In training, and with "needed", sizes that are multiples stay; the network's own padding
+    mirrors about the last pixel. Stochastic depth is left out.
+    """
+
+    scale: Scale = 4
+    features: int = 180
+    groups: int = 6
+    blocks: int = 6
+    heads: int = 6
+    window: int = 8
+    mlp_ratio: float = 2.0
+    upsampler: Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv"] = "pixelshuffle"
+    resi_connection: Literal["1conv", "3conv"] = "1conv"
+    img_range: float = 1.0
+    padding: Literal["always", "needed"] = "always"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:
+        _, h, w, c = lr.shape
+        mean = mean_colour(c)
+        x = pad(lr, self.window, always=self.padding == "always" and not train)
+        x = (x - mean) * self.img_range
+        shallow = self._conv(self.features, "conv_first")(x.astype(self.dtype))
+        y = norm(self.dtype, "patch_embed.norm")(shallow)
+        for i in range(self.groups):
+            y = y + self._residual_conv(self._group(y, f"layers.{i}"), f"layers.{i}.conv")
+        y = norm(self.dtype, "norm")(y)
+        deep = shallow + self._residual_conv(y, "conv_after_body")
+        sr = self._enlarge(deep, c) if self.scale > 1 else x + self._conv(c, "conv_last")(deep)
+        sr = sr.astype(jnp.float32) / self.img_range + mean
+        return sr[:, : h * self.scale, : w * self.scale]
+
+    def _group(self, x: jax.Array, name: str) -> jax.Array:
+        for j in range(self.blocks):
+            shift = j % 2 * (self.window // 2)
+            settings = (self.heads, self.window, shift, self.mlp_ratio, self.dtype)
+            x = SwinBlock(*settings, name=f"{name}.residual_group.blocks.{j}")(x)
+        return x
+
+    def _residual_conv(self, x: jax.Array, name: str) -> jax.Array:
+        f = self.features
+        if self.resi_connection == "1conv":
+            return self._conv(f, name)(x)
+        x = nn.leaky_relu(self._conv(f // 4, f"{name}.0")(x), 0.2)
+        x = nn.leaky_relu(self._conv(f // 4, f"{name}.2", kernel=1)(x), 0.2)
+        return self._conv(f, f"{name}.4")(x)
+
+    def _enlarge(self, x: jax.Array, channels: int) -> jax.Array:
+        if self.upsampler == "pixelshuffledirect":
+            return pixel_shuffle(self._conv(channels * self.scale**2, "upsample.0")(x), self.scale)
+        if self.upsampler == "pixelshuffle":
+            return sub_pixel_tail(x, channels, self.scale, self.dtype)
+        x = nn.leaky_relu(self._conv(64, "conv_before_upsample.0")(x), 0.01)
+        for i, s in enumerate(STAGES[self.scale], 1):
+            x = x.repeat(s, 1).repeat(s, 2)
+            x = nn.leaky_relu(self._conv(64, f"conv_up{i}")(x), 0.2)
+        x = nn.leaky_relu(self._conv(64, "conv_hr")(x), 0.2)
+        return self._conv(channels, "conv_last")(x)
+
+    def _conv(self, features: int, name: str, kernel: int = 3) -> nn.Conv:
+        return conv(features, kernel, gain=TORCH_GAIN, dtype=self.dtype, name=name)
+
+
+def pad(x: jax.Array, window: int, always: bool) -> jax.Array:
+    """Mirror [b, h, w, c] at its bottom and right to multiples of `window`.
+
+    `always` goes on to the next multiple and repeats the last pixel; else sizes that are
+    multiples stay, and the last pixel is not repeated.
+    """
+    less = [window - n % window if always else -n % window for n in x.shape[1:3]]
+    mode = "symmetric" if always else "reflect"
+    return jnp.pad(x, ((0, 0), *((0, n) for n in less), (0, 0)), mode=mode)
+
+
+def sub_pixel_tail(x: jax.Array, channels: int, scale: int, dtype: Any) -> jax.Array:
+    """64 features, enlarged by stages of sub-pixels, to an image of `channels`."""
+    shared = {"gain": TORCH_GAIN, "dtype": dtype}
+    x = nn.leaky_relu(conv(64, **shared, name="conv_before_upsample.0")(x), 0.01)
+    x = sub_pixel_stages(x, scale, "upsample", dtype)
+    return conv(channels, **shared, name="conv_last")(x)
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+    """What a state dict of these names and shapes is: registry name and hyper-parameters.
+
+    None for another family, and for a network whose groups differ.
+    """
+    first, table = shapes.get("conv_first.weight"), shapes.get(f"{_BLOCK}attn.{TABLE}")
+    if None in (first, table) or not all(map(_NAMES.fullmatch, shapes)):
+        return None
+    depths = group_depths(shapes)
+    if len(set(depths)) != 1:
+        return None
+    window = (math.isqrt(table[0]) + 1) // 2
+    upsampler, scale = _upsampler(shapes, first[1])
+    return {
+        "model": "swinir",
+        "hparams": {
+            "scale": scale,
+            "features": first[0],
+            "groups": len(depths),
+            "blocks": depths[0],
+            "heads": table[1],
+            "window": window,
+            "mlp_ratio": shapes[_BLOCK + "mlp.fc1.weight"][0] / first[0],
+            "upsampler": upsampler,
+            "resi_connection": "1conv" if "conv_after_body.weight" in shapes else "3conv",
+            # Not in a file: only the networks against JPEG artifacts, with windows of 7, differ.
+            "img_range": 255.0 if window == 7 else 1.0,
+        },
+    }
+
+
+def group_depths(shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
+    """How many blocks each group has, by the names of a state dict."""
+    found = (re.match(r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.", n) for n in shapes)
+    return list(Counter(group for group, _ in {m.groups() for m in found if m}).values())
+
+
+def _upsampler(shapes: Mapping[str, tuple[int, ...]], channels: int) -> tuple[str, int]:
+    if "conv_hr.weight" in shapes:
+        return "nearest+conv", 2 ** sum(f"conv_up{i}.weight" in shapes for i in (1, 2, 3))
+    if "conv_before_upsample.0.weight" in shapes:
+        return "pixelshuffle", sub_pixel_scale(shapes, "upsample", 64)
+    if "upsample.0.weight" in shapes:
+        return "pixelshuffledirect", math.isqrt(shapes["upsample.0.weight"][0] // channels)
+    return "pixelshuffle", 1
