@@ -18,8 +18,8 @@ from jsr.datasets.benchmarks import TestPictures, open_test_pictures
 from jsr.errors import PartlyDone, UserError
 from jsr.extra_metrics import make_extra
 from jsr.methods import Method
-from jsr.protocols import METRICS, Protocol
-from jsr.scoring import LR_FAMILIES, evaluate
+from jsr.protocols import LR_FAMILIES, METRICS, Protocol
+from jsr.scoring import evaluate
 from jsr.sr_folder import open_sr_folder
 from jsr.weights import find_weights, load_network
 
@@ -66,7 +66,8 @@ def define_flags() -> None:
     text("hr", None, "the folder of HR pictures for --sr")
     text("scale", None, "2,3,4: default that of the weights")
     text("protocol", None, f"{', '.join(protocols.PROTOCOLS)}; default that of the weights, else y")
-    choice("lr", "symmetric", LR_FAMILIES, "LR made by MATLAB's imresize of either age, or files")
+    families = "LR made by today's or older MATLAB, by BasicSR in Python, or files"
+    choice("lr", "symmetric", [*LR_FAMILIES, "files"], families)
     text("lr_dir", None, "the folder of LR files, where not in the dataset's usual place")
     text("metrics", "psnr,ssim", "also ms_ssim, lpips_alexnet, lpips_vgg16, niqe")
     text("niqe_model", None, "modelparameters.mat of NIQE's authors, for the metric niqe_published")

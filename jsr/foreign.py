@@ -4,6 +4,7 @@ Nothing in a file is ever run. The network and its hyper-parameters are recognis
 and shapes of the tensors; each family in `jsr.models` knows its own.
 """
 
+import hashlib
 import importlib
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file
 
 from jsr.errors import UserError
 from jsr.foreign_files import keras_h5, matlab, ncnn, tensorflow_graph
+from jsr.known_weights import KNOWN
 from jsr.models import MODELS, known_scales, make_model
 from jsr.torch_files import read_state_dict
 from jsr.torch_names import from_torch, torch_shapes
@@ -137,14 +139,15 @@ def _build(path: Path, arrays, converter: str | None, scale: int | None) -> tupl
     else:
         variables = getattr(family, converter)(arrays)
         channels = _channels(module, variables)
+    known = KNOWN.get(hashlib.sha256(path.read_bytes()).hexdigest()[:12])
     facts = {
         "model": what["model"],
         "hparams": hparams,
         "scale": hparams["scale"],
         "scales": scales,
         "channels": "y" if channels == 1 else "rgb",
-        "protocol": "classic" if channels == 1 else "y",
-        "licence": "",
+        "protocol": known.protocol if known else ("classic" if channels == 1 else "y"),
+        "licence": known.licence if known else "",
         "data": "",
     }
     return variables, facts

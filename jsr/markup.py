@@ -28,7 +28,7 @@ def to_markdown_per_image(rows: list[dict]) -> str:
         for name, entries in lines:
             figures = zip(*(_ranked(entries, key) for key in ("psnr", "ssim")), strict=True)
             cells.append([name, *(" / ".join(map(_bold, pair)) for pair in figures)])
-        texts.append("\n".join([title, "", *_markdown_lines(cells, 1)]))
+        texts.append("\n".join([title, "", *markdown_lines(cells, 1)]))
     return "\n\n".join(texts) + "\n"
 
 
@@ -42,7 +42,7 @@ def to_markdown(rows: list[dict], mixed: bool = False) -> str:
         cells = [["method", *grid.columns]]
         for name, columns in grid.lines:
             cells.append([name, *(" / ".join(map(_bold, figures)) for figures in columns)])
-        texts.append("\n".join([grid.caption, "", *_markdown_lines(cells, 1)]))
+        texts.append("\n".join([grid.caption, "", *markdown_lines(cells, 1)]))
     return "\n\n".join([*texts, "  \n".join(tables.captions(rows))]) + "\n"
 
 
@@ -129,7 +129,8 @@ def _escape(text: str) -> str:
     return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
-def _markdown_lines(cells: list[list[str]], left: int) -> list[str]:
+def markdown_lines(cells: list[list[str]], left: int) -> list[str]:
+    """The lines of a Markdown table, its head first; `left` columns are aligned to the left."""
     head, *body = ([text.replace("|", "\\|") for text in line] for line in cells)
     rule = ["---"] * left + ["---:"] * (len(head) - left)
     return ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]

@@ -42,11 +42,16 @@ class Protocol:
         """What of HR (uint8 [h, w, 3]) is shrunk and enlarged: itself, or Y, uint8 [h, w, 1]."""
         return hr if self.source == "rgb" else luma(hr)
 
-    def shrink(self, hr: np.ndarray, scale: int, edges: str) -> np.ndarray:
-        """LR of `pictures(hr)`: uint8, or float64 in 0..255 where it is not rounded."""
-        if self.lr_rounded:
-            return resize.downscale(hr, scale, edges)
-        return resize.imresize(hr.astype(np.float64), scale=1.0 / scale, edges=edges)
+    def shrink(self, hr: np.ndarray, scale: int, family: str) -> np.ndarray:
+        """LR of `pictures(hr)`: uint8, or float64 in 0..255 where it is not rounded.
+
+        family: one of LR_FAMILIES.
+        """
+        edges = resize.EDGES[0] if family == "basicsr" else family
+        if not self.lr_rounded:
+            return resize.imresize(hr.astype(np.float64), scale=1.0 / scale, edges=edges)
+        rounded = family != "basicsr"
+        return resize.imresize(hr, scale=1.0 / scale, edges=edges, rounded=rounded)
 
     def compared(self, image: np.ndarray, scale: int) -> np.ndarray:
         """What is compared of a picture uint8 [h, w], [h, w, 1] or [h, w, 3], float64.
@@ -107,6 +112,9 @@ PROTOCOLS = {
         Protocol("full", "Y not rounded, whole pictures", border=0),
     )
 }
+# How LR is made of HR: MATLAB's imresize of today and of old, and BasicSR's own in Python, which
+# mirrors the picture as today's MATLAB does but rounds only once, after both passes.
+LR_FAMILIES = (*resize.EDGES, "basicsr")
 METRICS: dict[str, Callable] = {
     "psnr": metrics.psnr,
     "ssim": metrics.ssim,

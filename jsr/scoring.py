@@ -13,8 +13,6 @@ from jsr import parallel, protocols, resize, tables
 from jsr.errors import UserError
 from jsr.protocols import Protocol
 
-LR_FAMILIES = ("symmetric", "replicate", "files")
-
 
 @dataclasses.dataclass(frozen=True)
 class Item:
@@ -106,7 +104,7 @@ def read_item(photos, index: int, scale: int, protocol: Protocol, lr: str) -> It
     hr = protocol.pictures(photo)
 
     def make_lr():
-        if lr in resize.EDGES:
+        if lr in protocols.LR_FAMILIES:
             return protocol.shrink(hr, scale, lr)
         found = protocol.pictures(photos.read_lr(index))
         if tuple(side * scale for side in found.shape[:2]) != hr.shape[:2]:

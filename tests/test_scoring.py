@@ -51,6 +51,9 @@ def test_items_are_cropped_and_shrunk(photos):
         np.testing.assert_array_equal(item.lr, resize.imresize(item.hr, scale=0.5))
     replicated = read_item(photos, 0, 2, Y, "replicate").lr
     np.testing.assert_array_equal(replicated, resize.downscale(photos[0], 2, "replicate"))
+    item = read_item(photos, 0, 2, Y, "basicsr")
+    once = resize.to_uint8(resize.imresize(item.hr.astype(float), scale=0.5))
+    np.testing.assert_array_equal(item.lr, once)
 
 
 def test_items_of_one_channel_are_rounded_luma(photos):
