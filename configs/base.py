@@ -21,6 +21,8 @@ def optimizer(**changes) -> ConfigDict:
     keys.milestones = ()
     keys.gamma = 0.5
     keys.final = 0.0
+    # Equal parts of the stage in each of which `cosine` falls anew (Loshchilov & Hutter 2017).
+    keys.cycles = 1
     # Steps of linear warm-up from zero.
     keys.warmup = 0
     # Largest global norm of a gradient; 0 clips nothing.
@@ -106,7 +108,7 @@ def get_config() -> ConfigDict:
 
     # Gradients of this many equal parts of a device's batch are averaged before an update.
     config.accumulate = 1
-    # Decay of the moving average of the generator that is scored and shipped.
+    # Decay of the moving average of the generator that is scored and shipped; 0 averages nothing.
     config.ema = 0.999
     # Training stops with an error after this many skipped (non-finite) steps in a row.
     config.max_skipped = 20
@@ -147,6 +149,48 @@ def apply_presets(config: ConfigDict, names: str, presets: dict[str, Callable]) 
     return config
 
 
+def published(name: str, generator: str, **hparams) -> ConfigDict:
+    """The base of a published recipe: a network by name, and the periods of a long training."""
+    config = get_config()
+    config.name = name
+    config.generator.name = generator
+    config.generator.hparams = hparams
+    config.stages = ("pixel",)
+    # What the embedded photographs and DIV2K allow.
+    config.licence = "research-only"
+    config.log_every = 100
+    config.eval_every = 5_000
+    config.save_every = 5_000
+    return config
+
+
+def folder(config: ConfigDict) -> None:
+    """Any folder of photographs, given by --config.data.dir."""
+    config.data.name = "image_folder"
+    config.licence = ""
+
+
+def div2k(config: ConfigDict) -> None:
+    """DIV2K, on a machine that has memory and cores for it."""
+    config.data.name = "div2k"
+    config.data.cache_gb = 16.0
+    config.data.threads = 8
+    config.licence = "research-only"
+
+
+def at_scale(scale: int) -> Callable:
+    """The preset of a recipe that differs by nothing but the scale."""
+
+    def preset(config: ConfigDict) -> None:
+        config.scale = scale
+
+    return preset
+
+
+DATA = {"folder": folder, "div2k": div2k}
+SCALES = {f"x{scale}": at_scale(scale) for scale in (2, 3, 4)}
+
+
 def smoke(config: ConfigDict) -> None:
     """One step of each stage, at a size that only shows that everything runs."""
     for stage in (config.pixel, config.gan):
@@ -160,3 +204,14 @@ def smoke(config: ConfigDict) -> None:
     config.log_every = 1
     config.eval_every = 1
     config.save_every = 1
+
+
+def smoke_with(**hparams) -> Callable:
+    """The preset `smoke` with a generator so small that it compiles in seconds."""
+
+    def preset(config: ConfigDict) -> None:
+        smoke(config)
+        config.generator.hparams.update(hparams)
+        config.discriminator.hparams.update(features=4, dense=8)
+
+    return preset

@@ -7,7 +7,8 @@
 Expected: on the embedded photos the table in README.md, in under five minutes on two cores.
 """
 
-from configs.base import apply_presets, optimizer, smoke
+from configs.base import apply_presets, folder, optimizer, smoke
+from configs.base import div2k as div2k_photos
 from configs.base import get_config as base_config
 
 
@@ -33,20 +34,12 @@ def embedded():
     return config
 
 
-def folder(config):
-    """Any folder of photographs, given by --config.data.dir."""
-    config.data.name = "image_folder"
-    config.licence = ""
-
-
 def div2k(config):
     """The recipe of the SRGAN paper (Ledig et al. 2017, section 3.2) on DIV2K.
 
     With the pixel loss added in the second stage: set gan.pixel_weight to 0 for the paper's own.
     """
-    config.data.name = "div2k"
-    config.data.cache_gb = 16.0
-    config.data.threads = 8
+    div2k_photos(config)
     config.generator.name = "srresnet"
     config.generator.hparams = {"features": 64, "blocks": 16}
     config.discriminator.hparams = {"features": 64, "dense": 1024}
@@ -65,7 +58,6 @@ def div2k(config):
     config.log_every = 100
     config.eval_every = 5_000
     config.save_every = 5_000
-    config.licence = "research-only"
 
 
 PRESETS = {"folder": folder, "div2k": div2k, "smoke": smoke}

@@ -52,7 +52,7 @@ class TrainState:
 def make_schedule(config, steps: int) -> optax.Schedule:
     """Learning rate by step of the stage, from an optimizer's config.
 
-    Raises UserError for an unknown schedule or a warm-up as long as the stage.
+    Raises UserError for an unknown schedule, a warm-up as long as the stage, or no cycle.
     """
     if config.warmup >= max(steps, 1) and config.warmup > 0:
         config_says = f"warmup is {config.warmup}, but the stage has {steps} steps"
@@ -63,13 +63,23 @@ def make_schedule(config, steps: int) -> optax.Schedule:
         drops = {int(m) - config.warmup: config.gamma for m in config.milestones}
         main = optax.piecewise_constant_schedule(config.lr, drops)
     elif config.schedule == "cosine":
-        main = optax.cosine_decay_schedule(config.lr, steps - config.warmup, config.final)
+        main = _cosine(config, steps - config.warmup)
     else:
         raise UserError(f"schedule {config.schedule!r} is unknown; known: constant, step, cosine")
     if not config.warmup:
         return main
     rise = optax.linear_schedule(0.0, config.lr, config.warmup)
     return optax.join_schedules([rise, main], [config.warmup])
+
+
+def _cosine(config, steps: int) -> optax.Schedule:
+    """Equal cycles, each from lr to `final` times lr (SGDR, Loshchilov & Hutter 2017, eq. 5)."""
+    if config.cycles < 1:
+        raise UserError(f"cycles is {config.cycles}: expected at least 1")
+    period = steps / config.cycles
+    cycle = optax.cosine_decay_schedule(config.lr, period, config.final)
+    starts = [period * i for i in range(1, config.cycles)]
+    return optax.join_schedules([cycle] * config.cycles, starts)
 
 
 def make_optimizer(config, steps: int) -> optax.GradientTransformation:

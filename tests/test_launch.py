@@ -49,7 +49,8 @@ def test_local_runs_the_main_job_and_passes_arguments(clone, arguments, asked):
 
 def test_run_lints_then_tests(clone):
     done = run("bash", str(clone / "tests/run.sh"), "-k", "x")
-    assert done.stdout.splitlines()[-1] == "-m pytest -k x"
+    command = "-m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -k x"
+    assert done.stdout.splitlines()[-1] == command
     assert "check --quiet ." in done.stdout
 
 

@@ -20,6 +20,21 @@ def test_schedules():
     assert [float(cosine(s)) for s in (0, 5, 10)] == pytest.approx([2.0, 1.5, 1.0])
 
 
+def test_a_cosine_starts_anew_in_each_cycle():
+    config = optimizer(lr=2.0, schedule="cosine", final=0.5, cycles=2)
+    schedule = state.make_schedule(config, 8)
+    expected = [2.0, 1.5, 2.0, 1.5, 1.0]
+    assert [float(schedule(s)) for s in (0, 2, 4, 6, 8)] == pytest.approx(expected)
+    config = optimizer(lr=2.0, schedule="cosine", cycles=2, warmup=4)
+    schedule = state.make_schedule(config, 12)
+    expected = [1.0, 2.0, 1.0, 2.0, 1.0]
+    assert [float(schedule(s)) for s in (2, 4, 6, 8, 10)] == pytest.approx(expected)
+    # Shorter than its cycles, as one step of a smoke test is.
+    assert float(state.make_schedule(optimizer(schedule="cosine", cycles=4), 1)(0)) > 0
+    with pytest.raises(UserError, match="cycles is 0: expected at least 1"):
+        state.make_schedule(optimizer(schedule="cosine", cycles=0), 10)
+
+
 def test_a_warm_up_rises_to_the_schedule_and_leaves_its_milestones_where_they_were():
     config = optimizer(lr=8.0, schedule="step", milestones=(6,), warmup=4)
     schedule = state.make_schedule(config, 10)
