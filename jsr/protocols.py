@@ -47,8 +47,8 @@ class Protocol:
 
         family: one of LR_FAMILIES.
         """
-        edges = resize.EDGES[0] if family == "basicsr" else family
-        if not self.lr_rounded:
+        edges = family if family in resize.EDGES else resize.EDGES[0]
+        if not self.lr_rounded or family == "unrounded":
             return resize.imresize(hr.astype(np.float64), scale=1.0 / scale, edges=edges)
         rounded = family != "basicsr"
         return resize.imresize(hr, scale=1.0 / scale, edges=edges, rounded=rounded)
@@ -113,8 +113,9 @@ PROTOCOLS = {
     )
 }
 # How LR is made of HR: MATLAB's imresize of today and of old, and BasicSR's own in Python, which
-# mirrors the picture as today's MATLAB does but rounds only once, after both passes.
-LR_FAMILIES = (*resize.EDGES, "basicsr")
+# mirrors the picture as today's MATLAB does but rounds only once, after both passes; or MATLAB's of
+# floats, which never were a file.
+LR_FAMILIES = (*resize.EDGES, "basicsr", "unrounded")
 METRICS: dict[str, Callable] = {
     "psnr": metrics.psnr,
     "ssim": metrics.ssim,
