@@ -63,6 +63,17 @@ def read_foreign(path: Path, scale: int | None = None) -> tuple[dict, dict]:
     return _build(path, arrays, converter, scale)
 
 
+def read_named(path: Path, facts: dict) -> dict:
+    """Variables of a PyTorch state dict (`.safetensors`) of the network that `facts` describe.
+
+    Raises UserError for a network that is not known and for tensors that are not the network's.
+    """
+    module, arrays = make_model(facts["model"], **facts["hparams"]), _unwrap(_read_torch(path))
+    family = importlib.import_module(type(module).__module__)
+    arrays = getattr(family, "canonical", dict)(arrays)
+    return _from_torch(path, module, arrays)[0]
+
+
 def _read_torch(path: Path) -> Mapping[str, Any]:
     if path.suffix.lower() != ".safetensors":
         return read_state_dict(path)

@@ -2,6 +2,9 @@
 
 python -m jsr.weights show runs/srgan          # what a weights file or a workdir's best is
 python -m jsr.weights fetch vgg19 [FILE]       # feature weights for the perceptual loss
+python -m jsr.weights convert IN OUT.safetensors [SCALE]   # another project's file in jsr's format
+python -m jsr.weights export IN OUT.onnx [HxW]   # or .safetensors (PyTorch), .stablehlo: for others
+python -m jsr.weights zoo WEIGHTS BENCH set5,set14   # published files: printed figures and jsr's
 """
 
 import contextlib
@@ -132,7 +135,11 @@ def save_network(path: Path, variables: Any, facts: dict) -> None:
     `nn.SpectralNorm`) is written as %2F. Raises UserError when the file cannot be written.
     """
     flat = {_join(key): np.asarray(v, order="C") for key, v in flatten_dict(variables).items()}
-    data = save(flat, metadata={"jsr": json.dumps(facts, sort_keys=True)})
+    write_whole(path, save(flat, metadata={"jsr": json.dumps(facts, sort_keys=True)}))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all. Raises UserError when it cannot be written."""
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
@@ -182,9 +189,10 @@ def read_weights(path: Path, scale: int | None = None) -> tuple[dict, dict]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            if "jsr" not in metadata:
+            exported = metadata.get("format") == "pt" and "facts" in metadata
+            if "jsr" not in metadata and not exported:
                 return foreign.read_foreign(path, scale)
-            facts = _read_facts(path, metadata)
+            facts = _read_facts(path, metadata["facts" if exported else "jsr"])
             flat = {_split(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file ({error})") from error
@@ -193,6 +201,8 @@ def read_weights(path: Path, scale: int | None = None) -> tuple[dict, dict]:
         if scale not in scales:
             raise UserError(f"{path} enlarges by {', '.join(map(str, scales))}, not by {scale}")
         facts |= {"scale": scale, "hparams": {**facts["hparams"], "scale": scale}}
+    if exported:
+        return foreign.read_named(path, facts), facts
     return {"params": {}, "batch_stats": {}, **unflatten_dict(flat)}, facts
 
 
@@ -216,15 +226,23 @@ def check_shapes(path: Path, module: nn.Module, variables: dict, channels: str) 
 
 
 def main(words: list[str]) -> None:
-    """`fetch NETWORK [FILE]` or `show FILE_OR_WORKDIR`."""
+    """`show`, `fetch`, `convert` or `export`: see the module's first lines."""
     match words:
         case ["fetch", network, *file] if len(file) < 2:
             _fetch(network, *file)
         case ["show", spec]:
             _show(spec)
+        case ["convert", spec, path, *scale] if len(scale) < 2:
+            _convert(spec, Path(path), *scale)
+        case ["export", spec, path, *size] if len(size) < 2:
+            _export(spec, Path(path), *size)
+        case ["zoo", folder, bench, datasets]:
+            _zoo(Path(folder), Path(bench), datasets.split(","))
         case _:
             raise UserError(
-                "expected: python -m jsr.weights fetch NETWORK [FILE], or show FILE_OR_WORKDIR"
+                "expected: python -m jsr.weights fetch NETWORK [FILE], show FILE_OR_WORKDIR,"
+                " convert IN OUT.safetensors [SCALE], export IN OUT [HxW], or zoo WEIGHTS BENCH"
+                " DATASETS"
             )
 
 
@@ -243,13 +261,44 @@ def _show(spec: str) -> None:
     shown = {
         "file": path,
         "name": facts["model"],
-        "scale": f"x{network.scale}",
+        "scale": ", ".join(f"x{scale}" for scale in facts["scales"]),
         "parameters": f"{sum(array.size for array in jax.tree.leaves(params)):,}",
         **{key: facts[key] for key in ("channels", "protocol", "licence", "data")},
         "hash": weights_hash(path),
     }
     for key, value in shown.items():
         print(f"{key:<12}{value or 'not stated'}")
+
+
+def _convert(spec: str, path: Path, scale: str | None = None) -> None:
+    if path.suffix.lower() != ".safetensors":
+        raise UserError(f"{path}: jsr's own format is .safetensors; for others there is export")
+    if scale is not None and not scale.isdecimal():
+        raise UserError(f"the scale must be a whole number, not {scale!r}")
+    network = load_network(spec, scale=None if scale is None else int(scale))
+    save_network(path, network.variables, network.facts)
+    print(f"{path} is {network.facts['model']} x{network.scale}; licence: {_licence(network)}")
+
+
+def _export(spec: str, path: Path, size: str | None = None) -> None:
+    from jsr import export
+
+    sides = (size or "").split("x")
+    if size is not None and not (len(sides) == 2 and all(side.isdecimal() for side in sides)):
+        raise UserError(f"the size of LR must be as in 128x256 (height, width), not {size!r}")
+    network = load_network(spec)
+    export.export_network(network, path, size and tuple(map(int, sides)))
+    print(f"{path} is {network.facts['model']} x{network.scale}; licence: {_licence(network)}")
+
+
+def _zoo(folder: Path, bench: Path, datasets: list[str]) -> None:
+    from jsr import zoo
+
+    print(zoo.zoo_table(folder, bench, datasets), end="")
+
+
+def _licence(network: Network) -> str:
+    return network.facts["licence"] or "not stated, see where the weights come from"
 
 
 def _join(key: tuple[str, ...]) -> str:
@@ -260,9 +309,9 @@ def _split(name: str) -> tuple[str, ...]:
     return tuple(unquote(part) for part in name.split("/"))
 
 
-def _read_facts(path: Path, metadata: dict[str, str]) -> dict:
+def _read_facts(path: Path, text: str) -> dict:
     try:
-        facts = json.loads(metadata["jsr"])
+        facts = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is damaged: what it says of its network is no JSON") from error
     missing = [key for key in FACTS if key not in facts]

@@ -10,6 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from jsr.models.layers import (
+    DIV2K_MEAN,
     STAGES,
     TORCH_GAIN,
     kaiming_normal,
@@ -134,6 +135,15 @@ def canonical(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`state` without the constant mean shifts, which jsr computes."""
     idle = ("sub_mean.shifter.", "add_mean.shifter.")
     return {name: value for name, value in state.items() if not name.startswith(idle)}
+
+
+def torch_extras(module: nn.Module, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the original's state dict has beside `state`: the mean shifts, where it is of RGB."""
+    if state["entry.weight"].shape[1] != 3:
+        return {}
+    mean, identity = np.float32(DIV2K_MEAN), np.eye(3, dtype=np.float32)[:, :, None, None]
+    weights = {f"{name}_mean.shifter.weight": identity for name in ("sub", "add")}
+    return {**weights, "sub_mean.shifter.bias": -mean, "add_mean.shifter.bias": mean}
 
 
 def _cascade(x: jax.Array, blocks: Sequence[Callable], dtype: Any) -> jax.Array:

@@ -160,6 +160,18 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict | None:
     return None
 
 
+def torch_extras(module: nn.Module, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the original's state dict has beside `state`: the edge operators, once a channel."""
+    scales = [name for name in state if name.rpartition(".")[0].endswith(tuple(EDGES))]
+    scales = [name for name in scales if name.endswith(".scale")]
+    return {
+        name.removesuffix("scale") + "mask": np.tile(
+            EDGES[name.split(".")[-2]], (len(state[name]), 1, 1, 1)
+        )
+        for name in scales
+    }
+
+
 def _chained(kernels: list[tuple[int, ...]]) -> bool:
     """Whether these are 3x3 convolutions of which each takes what the one before it makes."""
     square = all(k[2:] == (3, 3) for k in kernels)

@@ -21,6 +21,8 @@ from jsr.models.layers import (
 
 # The networks compute on pictures in 0..255 less DIV2K's mean colour.
 RANGE = 255.0
+# Their mean colour in that range, as float32 has it.
+MEAN = np.float32(RANGE) * np.float32(DIV2K_MEAN)
 # The scales of MDSR, in the order of its branches.
 SCALES = (2, 3, 4)
 _NAMES = re.compile(
@@ -151,6 +153,20 @@ def canonical(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return without_mean_shifts(_renamed(state), tail="tail.0" if mdsr else "tail.1")
 
 
+def torch_extras(module: nn.Module, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the original's state dict has beside `state`: the mean shifts, where it is of RGB."""
+    return mean_shifts(state)
+
+
+def mean_shifts(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """EDSR-PyTorch's constant convolutions `sub_mean` and `add_mean`; none unless it is of RGB."""
+    if state["head.0.weight"].shape[1] != 3:
+        return {}
+    identity = np.eye(3, dtype=np.float32)[:, :, None, None]
+    weights = {f"{name}_mean.weight": identity for name in ("sub", "add")}
+    return {**weights, "sub_mean.bias": -MEAN, "add_mean.bias": MEAN}
+
+
 def without_mean_shifts(state: Mapping[str, np.ndarray], tail: str) -> dict[str, np.ndarray]:
     """`state` without `sub_mean` and `add_mean`, which jsr computes.
 
@@ -158,7 +174,7 @@ def without_mean_shifts(state: Mapping[str, np.ndarray], tail: str) -> dict[str,
     convolutions, so whatever they do beyond shifting by DIV2K's mean goes into the convolutions
     `head.0` and `tail`: exactly, except for the padding's share of a changed mean.
     """
-    state, mean = dict(state), RANGE * np.array(DIV2K_MEAN)
+    state, mean = dict(state), np.float64(MEAN)
     if {"sub_mean.weight", "head.0.weight"} <= state.keys():
         matrix, shift = _pop(state, "sub_mean")
         kernel, bias = _pop(state, "head.0")
@@ -167,7 +183,7 @@ def without_mean_shifts(state: Mapping[str, np.ndarray], tail: str) -> dict[str,
     if {"add_mean.weight", f"{tail}.weight"} <= state.keys():
         matrix, shift = _pop(state, "add_mean")
         kernel, bias = _pop(state, tail)
-        bias = matrix[..., 0, 0] @ bias + shift - mean
+        bias = matrix[..., 0, 0] @ bias + (shift - mean)
         _put(state, tail, np.einsum("oi,ijhw->ojhw", matrix[..., 0, 0], kernel), bias)
     return state
 

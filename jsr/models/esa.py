@@ -73,11 +73,13 @@ def _at_least(x: jax.Array) -> jax.Array:
 
 def _stretch(x: jax.Array, size: int, axis: int) -> jax.Array:
     """Linear interpolation along an axis: pixel centres in proportion, borders repeated."""
-    # Two gathers in place of a matrix product, whose cost would grow with the picture's side.
-    centres = np.maximum((np.arange(size) + 0.5) * x.shape[axis] / size - 0.5, 0.0)
-    before = centres.astype(np.int32)
-    after = np.minimum(before + 1, x.shape[axis] - 1)
+    # Two gathers in place of a matrix product, whose cost would grow with the picture's side. In
+    # whole numbers, twice the centres: exact, also where the size is a symbol of an export.
+    small, lib = x.shape[axis], np if isinstance(size, int) else jnp
+    twice = lib.maximum((2 * lib.arange(size) + 1) * small - size, 0)
+    before = twice // (2 * size)
+    after = lib.minimum(before + 1, small - 1)
     shape = [size if a == axis else 1 for a in range(x.ndim)]
-    weight = jnp.asarray((centres - before).reshape(shape), x.dtype)
+    weight = jnp.asarray(((twice - before * (2 * size)) / (2 * size)).reshape(shape), x.dtype)
     start = jnp.take(x, before, axis=axis, mode="clip")
     return start + weight * (jnp.take(x, after, axis=axis, mode="clip") - start)

@@ -22,6 +22,7 @@ from jsr.models.swinir import (
     pad,
     partition,
     position_bias,
+    relative_places,
     sub_pixel_tail,
     unpartition,
 )
@@ -129,6 +130,11 @@ class HAT(nn.Module):
     conv_scale: float = 0.01
     dtype: Any = jnp.float32
 
+    @property
+    def multiple(self) -> int:
+        """What a program for any size asks of the sides, so that its padding is constant."""
+        return self.window
+
     @nn.compact
     def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:
         _, h, w, c = lr.shape
@@ -159,6 +165,20 @@ class HAT(nn.Module):
 
     def _conv(self, name: str) -> nn.Conv:
         return conv(self.features, gain=TORCH_GAIN, dtype=self.dtype, name=name)
+
+
+def torch_extras(module: nn.Module, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the original's state dict has beside `state`: the indices of both kinds of attention."""
+    window = module.window
+    large = window + int(module.overlap_ratio * window)
+    inner, outer = (np.divmod(np.arange(side**2), side) for side in (window, large))
+    rows, columns = (
+        (b[None] - a[:, None]) + window - large + 1 for a, b in zip(inner, outer, strict=True)
+    )
+    return {
+        "relative_position_index_SA": relative_places(window),
+        "relative_position_index_OCA": rows * (window + large - 1) + columns,
+    }
 
 
 def overlapping(x: jax.Array, window: int, overlap: int) -> jax.Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jsr.models.edsr import RANGE, without_mean_shifts
+from jsr.models.edsr import RANGE, mean_shifts, without_mean_shifts
 from jsr.models.layers import (
     STAGES,
     TORCH_GAIN,
@@ -131,6 +131,11 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
 def canonical(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`state` with the authors' names, from BasicSR's too, and without mean shifts."""
     return without_mean_shifts(_renamed(state), tail="tail.1")
+
+
+def torch_extras(module: nn.Module, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the original's state dict has beside `state`: the mean shifts, where it is of RGB."""
+    return mean_shifts(state)
 
 
 def _count(names: Mapping[str, Any], pattern: str) -> int:

@@ -43,7 +43,7 @@ class FeatureMixing(nn.Module):
 
     def _level(self, x: jax.Array, level: int) -> jax.Array:
         h, w, c = x.shape[1:]
-        small = max(h >> level, 1), max(w >> level, 1)
+        small = max(h // 2**level, 1), max(w // 2**level, 1)
         x = adaptive_max_pool(x, small)
         x = nn.Conv(
             c,
@@ -77,6 +77,8 @@ class SAFMN(nn.Module):
     blocks: int = 8
     ffn_scale: float = 2.0
     dtype: Any = jnp.float32
+    # Sides that all levels divide, for a program that serves any of them.
+    multiple = 2 ** (_LEVELS - 1)
 
     @nn.compact
     def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:

@@ -133,6 +133,13 @@ def reparameterise(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return single
 
 
+def torch_extras(module: nn.Module, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the original's state dict has beside `state`: the merged kernels."""
+    if module.form == "single":
+        return {}
+    return {n: array for n, array in reparameterise(state).items() if ".eval_conv." in n}
+
+
 def canonical(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state dict without the merged kernels, where it has the branches.
 

@@ -187,6 +187,11 @@ class SwinIR(nn.Module):
     padding: Literal["always", "needed"] = "always"
     dtype: Any = jnp.float32
 
+    @property
+    def multiple(self) -> int:
+        """What a program for any size asks of the sides, so that its padding is constant."""
+        return self.window
+
     @nn.compact
     def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:
         _, h, w, c = lr.shape
@@ -282,6 +287,32 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
             "img_range": 255.0 if window == 7 else 1.0,
         },
     }
+
+
+def torch_extras(module: nn.Module, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the original's state dict has beside `state`: indices and masks of the attention.
+
+    The masks are for the picture's side that the original's class is made for: 126 with windows of
+    7, as the authors' test program has it, else the default of 64. They are left out where windows
+    do not divide it.
+    """
+    window = module.window
+    side = 126 if window == 7 else 64
+    extras = {}
+    for name in (name for name in state if name.endswith(f".attn.{TABLE}")):
+        block = name.removesuffix(f"attn.{TABLE}")
+        extras[f"{block}attn.relative_position_index"] = relative_places(window)
+        if int(block.split(".")[-2]) % 2 and side % window == 0:
+            mask = seam_mask(side // window, side // window, window, window // 2)
+            extras[f"{block}attn_mask"] = np.asarray(mask).reshape(-1, window**2, window**2)
+    return extras
+
+
+def relative_places(window: int) -> np.ndarray:
+    """Where in the table of biases the original finds a pair's: int64 [window**2, window**2]."""
+    y, x = np.divmod(np.arange(window**2), window)
+    rows, columns = (np.subtract.outer(a, a) + window - 1 for a in (y, x))
+    return rows * (2 * window - 1) + columns
 
 
 def group_depths(shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
