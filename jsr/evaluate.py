@@ -6,6 +6,7 @@
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from jsr import sheet as sheets
 from jsr.datasets.benchmarks import TestPictures, open_test_pictures
 from jsr.errors import PartlyDone, UserError
 from jsr.extra_metrics import make_extra
+from jsr.images import WRITERS
 from jsr.methods import Method
 from jsr.protocols import LR_FAMILIES, METRICS, Protocol
 from jsr.scoring import evaluate
@@ -85,23 +87,28 @@ def main(words: list[str], options) -> None:
     """Score what the options name, print the table and write it; `words` must be empty."""
     if words:
         raise UserError(f"{words[0]!r} is not understood: options start with --")
-    _check_outputs(options)
     parallel.start()
     entries = _entries(options)
+    _check_outputs(options, entries)
     failed: list[str] = []
     rows = []
     plan = _plan(options, entries)
     for photos, scale, entry, protocol in plan:
-        rows.append(_row(options, entry, photos, scale, protocol, failed))
-    if options.reference:
         try:
-            seeds.add_significance(rows, options.reference)
-        except ValueError as error:
-            raise UserError(f"--reference: {error}") from error
+            rows.append(_row(options, entry, photos, scale, protocol, failed))
+        except UserError as error:
+            failed.append(f"{entry.name}, {photos.title} x{scale}: {error}")
+    if not rows:
+        raise UserError("\n".join(["no row could be scored:", *dict.fromkeys(failed)]))
+    if options.reference and any(row["name"] == options.reference for row in rows):
+        seeds.add_significance(rows, options.reference)
     if parallel.process_index() == 0:
         _show(options, rows)
         if options.sheet:
-            _write_sheet(options, plan)
+            try:
+                _write_sheet(options, plan)
+            except (UserError, FloatingPointError, ValueError) as error:
+                failed.append(f"--sheet {options.sheet}: {error}")
     if failed:
         lines = "\n".join(f"error: {line}" for line in dict.fromkeys(failed))
         raise PartlyDone(f"{lines}\nthe table is without them")
@@ -220,7 +227,10 @@ def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, fail
     for method in entry.at(scale):
         labels = {**expected, **method.labels, **_speed(options, method)}
         rows.append(score(entry.name, method.produce, lr=options.lr, labels=labels))
-    return rows[0] if len(rows) == 1 else seeds.seeds_row(rows)
+    try:
+        return rows[0] if len(rows) == 1 else seeds.seeds_row(rows)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _speed(options, method: Method) -> dict:
@@ -232,7 +242,7 @@ def _speed(options, method: Method) -> dict:
 
 def _show(options, rows: list[dict]) -> None:
     if options.per_image:
-        print(tables.to_text_per_image(rows), end="\n\n")
+        print(tables.to_text_per_image(rows, options.mix_protocols), end="\n\n")
     mixed = options.mix_protocols
     print(tables.to_text(rows, mixed))
     writers: dict[str, Callable] = {
@@ -256,8 +266,7 @@ def _write_sheet(options, plan: list) -> None:
         for pictures, _, entry, rule in plan
         if pictures is photos and rule is protocol
     ]
-    lr = "symmetric" if options.sr else options.lr
-    made = sheets.compare(compared, photos, scale, protocol, SHEET_PHOTOS, lr)
+    made = sheets.compare(compared, photos, scale, protocol, SHEET_PHOTOS, options.lr)
     sheets.write_sheet(Path(options.sheet), made)
 
 
@@ -267,11 +276,31 @@ def _producer(entry: Entry, photos: TestPictures, scale: int, protocol: Protocol
     return entry.at(scale)[0].produce
 
 
-def _check_outputs(options) -> None:
-    for kind in OUTPUTS:
-        name = getattr(options, kind)
-        if name and not Path(name).parent.is_dir():
-            raise UserError(f"--{kind} {name}: there is no folder {Path(name).parent}")
+def _check_outputs(options, entries: list[Entry]) -> None:
+    """Everything about the outputs that would else be found after the scoring."""
+    given = {kind: Path(getattr(options, kind)) for kind in OUTPUTS if getattr(options, kind)}
+    for kind, path in given.items():
+        if not path.parent.is_dir():
+            raise UserError(f"--{kind} {path}: there is no folder {path.parent}")
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            why = "is a folder" if path.is_dir() else "its folder cannot be written to"
+            raise UserError(f"--{kind} {path}: {why}; name a file elsewhere")
+        if list(given.values()).count(path) > 1:
+            raise UserError(f"--{kind} {path}: two outputs would be one file")
+    if "sheet" in given and given["sheet"].suffix.lower() not in WRITERS:
+        raise UserError(f"--sheet {given['sheet']}: end its name in {', '.join(WRITERS)}")
+    if "plot" in given:
+        plot.check(given["plot"])
+        if "psnr" not in _words(options.metrics):
+            raise UserError("--plot shows PSNR, which is not in --metrics")
+        if not any(m.network for e in entries for ms in e.methods.values() for m in ms):
+            raise UserError("--plot shows networks by their parameters, and no row is of one")
+    names = [entry.name for entry in entries]
+    if options.reference and options.reference not in names:
+        told = ", ".join(names)
+        raise UserError(f"--reference: there is no row {options.reference!r}; there are {told}")
+    if options.reference and "psnr" not in _words(options.metrics):
+        raise UserError("--reference compares PSNR, which is not in --metrics")
 
 
 def _words(value: str | None) -> list[str]:
@@ -279,7 +308,7 @@ def _words(value: str | None) -> list[str]:
 
 
 def _whole(word: str) -> int:
-    if not word.isdigit() or int(word) < 1:
+    if not word.isdecimal() or int(word) < 1:
         raise UserError(f"--scale {word}: expected whole numbers, as in --scale 2,3,4")
     return int(word)
 

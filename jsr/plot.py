@@ -34,8 +34,17 @@ def write_plot(path: Path, rows: list[dict]) -> None:
         raise UserError(f"--plot {path}: {error}") from error
 
 
+def check(path: Path) -> None:
+    """Raise UserError where matplotlib is not installed or does not know the path's suffix."""
+    from_suffix = path.suffix.lower().removeprefix(".")
+    kinds = _matplotlib().backend_bases.FigureCanvasBase.filetypes
+    if from_suffix not in kinds:
+        raise UserError(f"--plot {path}: end its name in one of {', '.join(sorted(kinds))}")
+
+
 def _matplotlib():
     try:
+        import matplotlib.backend_bases
         import matplotlib.figure
     except ImportError as error:
         raise UserError("--plot needs matplotlib: pip install 'jsr-superres[plot]'") from error

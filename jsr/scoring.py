@@ -69,7 +69,7 @@ def evaluate(
         except (UserError, FloatingPointError) as error:
             if failed is None:
                 raise
-            return f"{dataset} {photos.names[index]}: {error}"
+            return f"{name}, {dataset} x{scale}, {photos.names[index]}: {error}"
 
     count = min(workers or os.cpu_count() or 1, max(len(indices), 1))
     with ThreadPoolExecutor(count) as pool:
@@ -81,10 +81,10 @@ def evaluate(
         results = [shares[i % processes][i // processes] for i in range(len(photos.names))]
     images = [result for result in results if not isinstance(result, str)]
     lines = [result for result in results if isinstance(result, str)]
-    if failed is not None:
-        failed += lines
     if not images:
         raise UserError("\n".join([f"no picture of {dataset} could be scored:", *lines]))
+    if failed is not None:
+        failed += lines
     return tables.mean_row(name, dataset, scale, protocol.name, lr, images, labels)
 
 

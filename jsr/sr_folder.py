@@ -30,20 +30,25 @@ def open_sr_folder(
 
     def produce(item: Item) -> np.ndarray:
         path = paths[order[item.index]]
-        return _fit(path, _read(path, protocol), item, tuple(photos.sizes[item.index]))
+        sr = _read(path, protocol, lambda: _is_gray(photos[item.index]))
+        return _fit(path, sr, item, tuple(photos.sizes[item.index]))
 
     return produce
 
 
-def _read(path: Path, protocol: Protocol) -> np.ndarray:
+def _read(path: Path, protocol: Protocol, hr_is_gray: Callable[[], bool]) -> np.ndarray:
     picture = read_picture(path)
     if picture.alpha is not None and (picture.alpha < 255).any():
         raise UserError(f"{path}: has transparent pixels, which cannot be scored")
     gray = picture.pixels.shape[2] == 1
-    if protocol.source == "y" and gray:
+    if protocol.source == "y" and gray and not hr_is_gray():
         return picture.pixels  # a network of one channel wrote its Y
     pixels = np.repeat(picture.pixels, 3, axis=2) if gray else picture.pixels
     return protocol.pictures(pixels)
+
+
+def _is_gray(hr: np.ndarray) -> bool:
+    return bool((hr == hr[..., :1]).all())
 
 
 def _fit(path: Path, sr: np.ndarray, item: Item, whole: tuple[int, int]) -> np.ndarray:

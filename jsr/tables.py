@@ -6,6 +6,7 @@ a list of {"name", "psnr", "ssim", ...}. It may say more: "weights" (the file's 
 "p" and "reference" (see `jsr.seeds`), and figures that only CSV and JSON show.
 """
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -18,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from jsr.errors import UserError
 from jsr.protocols import PROTOCOLS
 
 LABELS = ("name", "dataset", "scale", "protocol", "lr")
@@ -143,14 +145,14 @@ def to_text(rows: list[dict], mixed: bool = False) -> str:
     return "\n".join([align(cells, "<<><<>" + numbers), *captions(rows), *_seed_lines(rows)])
 
 
-def to_text_per_image(rows: list[dict]) -> str:
+def to_text_per_image(rows: list[dict], mixed: bool = False) -> str:
     """A block for each dataset, scale and LR family: an image a line, a method a column, the mean.
 
     Raises ValueError when there are no rows, their protocols differ, or the rows of a block have
     other images.
     """
     texts = []
-    for title, lines in blocks(rows):
+    for title, lines in blocks(rows, mixed):
         cells = [[name, *map(_pair, entries)] for name, entries in lines[1:]]
         cells.insert(0, ["image", *(row["name"] for row in lines[0][1])])
         texts.append(f"{title}\n{align(cells, '<' + '>' * (len(cells[0]) - 1))}")
@@ -180,28 +182,31 @@ def to_json(rows: list[dict]) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
 
 
-def blocks(rows: list[dict]) -> list[tuple[str, list[tuple[str, list[dict]]]]]:
+def blocks(rows: list[dict], mixed: bool = False) -> list[tuple[str, list[tuple[str, list[dict]]]]]:
     """(title, lines) of each set of rows that may be compared, in order of appearance.
 
     A line is (image's name, its entry in each row); the first one is ("image", the rows), the
     last ("mean", the rows). Raises ValueError as `to_text_per_image` does.
     """
-    check(rows)
+    check(rows, mixed)
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
-        groups.setdefault((row["dataset"], row["scale"], row["lr"]), []).append(row)
+        groups.setdefault(tuple(row[label] for label in LABELS[1:]), []).append(row)
     result = []
-    for (dataset, scale, lr), group in groups.items():
-        names = [image["name"] for image in group[0]["images"]]
-        if any([image["name"] for image in row["images"]] != names for row in group):
-            raise ValueError(f"the rows of {dataset} x{scale} do not have the same images")
-        title = f"{dataset} x{scale}, PSNR / SSIM, protocol {rows[0]['protocol']}, LR {lr}"
-        images = zip(names, *(row["images"] for row in group), strict=True)
-        lines = [(name, list(entries)) for name, *entries in images]
+    for (dataset, scale, protocol, lr), group in groups.items():
+        found = [{image["name"]: image for image in row["images"]} for row in group]
+        names = dict.fromkeys(name for images in found for name in images)
+        title = f"{dataset} x{scale}, PSNR / SSIM, protocol {protocol}, LR {lr}"
+        lines = [(name, [images.get(name, {}) for images in found]) for name in names]
         result.append((title, [("image", group), *lines, ("mean", group)]))
     return result
 

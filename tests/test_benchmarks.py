@@ -59,6 +59,15 @@ def test_names_pair_up_in_any_order(pattern):
     assert pair_names(decorated, found, "a and b") == [4, 3, 2, 1, 0]
 
 
+def test_names_that_would_become_one_stay_apart(tmp_path):
+    assert pair_names(["fox_x2", "fox_x3"], ["fox_x3_SR", "fox_x2_SR"], "") == [1, 0]
+    write(tmp_path / "set", "{}.png", names=("foxx2", "foxx3"))
+    assert open_test_pictures("pairs", 4, str(tmp_path / "set")).names == ["foxx2", "foxx3"]
+    write(tmp_path / "set", "{}.bmp", names=("foxx2",))
+    with pytest.raises(UserError, match="several pictures are called foxx2: rename all but one"):
+        open_test_pictures("pairs", 4, str(tmp_path / "set"))
+
+
 def test_the_longest_name_wins():
     assert pair_names(["img", "img_1", "img_10"], ["img_10x2", "img_1x2", "imgx2"], "") == [2, 1, 0]
     assert pair_names(["a/001", "b/001"], ["b/001x4", "a/001x4"], "") == [1, 0]

@@ -158,7 +158,7 @@ def test_one_picture_among_several_fails(run, bench, tmp_path, capsys):
     with pytest.raises(PartlyDone) as caught:
         run(sr=tmp_path / "SR", hr=bench / "Set5" / "HR", scale=2)
     first, last = str(caught.value).splitlines()
-    assert first.startswith("error: Set5 bird: ") and "bird.png: is not a picture" in first
+    assert first.startswith("error: SR, Set5 x2, bird: ") and "bird.png: is not a picture" in first
     assert last == "the table is without them"
     assert "1 of 2" in capsys.readouterr().out
 
@@ -214,6 +214,14 @@ def test_alpha_and_16_bits_are_refused(run, bench, tmp_path):
         ({"weights": "net0", "datasets": "set5", "protocol": "classic"}, "takes RGB"),
         ({"weights": "net0", "datasets": "set5", "reference": "net9"}, "no row 'net9'"),
         ({"weights": "net0", "datasets": "set5", "json": "absent/t.json"}, "there is no folder"),
+        (
+            {"weights": "net0", "datasets": "set5", "json": "."},
+            "is a folder; name a file elsewhere",
+        ),
+        ({"weights": "net0", "datasets": "set5", "sheet": "a.xyz"}, "end its name in"),
+        ({"weights": "net0", "datasets": "set5", "plot": "a.xyz"}, "end its name in one of"),
+        ({"weights": "net0", "datasets": "set5", "json": "a", "csv": "a"}, "would be one file"),
+        ({"baselines": "bicubic", "scale": "2", "plot": "a.png"}, "no row is of one"),
     ],
 )
 def test_mistakes_are_told(run, bench, weights, monkeypatch, given, message):
@@ -247,7 +255,7 @@ def test_a_network_with_nan_is_told(run, bench, weights, tmp_path):
     save_network(tmp_path / "nan.safetensors", broken, facts)
     with pytest.raises(UserError, match="no picture of Set5 could be scored") as caught:
         run(weights=tmp_path / "nan.safetensors", datasets="set5", data_dir=bench)
-    assert "Set5 baby: the network's output is not finite" in str(caught.value)
+    assert "nan, Set5 x2, baby: the network's output is not finite" in str(caught.value)
 
 
 def test_niqe_is_labelled_by_its_model(run, tmp_path):
@@ -295,7 +303,7 @@ def test_the_command_names_what_failed_and_exits_with_1(bench, tmp_path):
         timeout=120,
     )
     assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr and "error: Set5 bird: " in done.stderr
+    assert "Traceback" not in done.stderr and ", Set5 x2, bird: " in done.stderr
     assert done.stdout.startswith("name") and "1 of 2" in done.stdout
 
 

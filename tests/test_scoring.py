@@ -123,14 +123,14 @@ def test_what_cannot_be_scored_is_named_and_the_others_are(photos):
     failed = []
     row = evaluate("bicubic", bicubic, tiny, "cats", 2, Y, failed=failed)
     assert [image["name"] for image in row["images"]] == ["photo0", "photo2"]
-    assert len(failed) == 1 and failed[0].startswith("cats photo1: is too small for scale 2")
+    assert len(failed) == 1 and failed[0].startswith("bicubic, cats x2, photo1: is too small")
 
     def nan(item):
         raise FloatingPointError("the network's output is not finite")
 
     with pytest.raises(UserError, match="no picture of cats could be scored") as caught:
         evaluate("net", nan, photos, "cats", 2, Y, failed=[])
-    assert "photo0: the network's output is not finite" in str(caught.value)
+    assert "cats x2, photo0: the network's output is not finite" in str(caught.value)
 
 
 def test_output_of_another_size_is_refused(photos):

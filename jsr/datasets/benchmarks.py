@@ -16,7 +16,7 @@ import numpy as np
 from absl import logging
 
 from jsr.datasets import DATASETS, Photos, open_photos
-from jsr.datasets.pairing import pair_names, plain_name, relative_stems
+from jsr.datasets.pairing import pair_names, plain_names, relative_stems
 from jsr.errors import UserError
 from jsr.images import SUFFIXES, list_pictures, picture_size, read_picture
 
@@ -37,7 +37,7 @@ class TestPictures(Photos):
     """HR pictures to score on, with LR files where there are some.
 
     title: how tables call the set. expected: how many pictures it should have. read_lr: index ->
-    uint8 [h, w, 3], or None without files. read_hr: index -> uint8 [h, w, 3 or 1], gray as gray.
+    uint8 [h, w, 3], or None without files.
     """
 
     __test__ = False  # no test class, whatever pytest makes of its name
@@ -64,7 +64,7 @@ def open_test_pictures(
     elif name == "pairs":
         if not data_dir:
             raise UserError("dataset pairs needs --data_dir: a folder of HR pictures")
-        root, expected = Path(data_dir).expanduser(), None
+        root, expected = Path(data_dir).expanduser().absolute(), None
         title = root.parent.name if root.name in HR_FOLDERS else root.name
     elif name in DATASETS or ":" in name:
         # --data_dir is that of the other sets of the same command.
@@ -103,8 +103,14 @@ def _open(root, title, expected, scale, lr_dir) -> TestPictures:
 
 
 def _names(folder: Path, paths: list[Path]) -> list[str]:
-    """Plain names, with the folders that they lie in: a film's are its clips."""
-    return [path.relative_to(folder).with_name(plain_name(path.stem)).as_posix() for path in paths]
+    """Plain names, with the folders that they lie in: a film's are its clips.
+
+    Where two plain names would be one (fox1, fox2), the stems. Raises UserError for equal stems.
+    """
+    stems = relative_stems(folder, paths)
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise UserError(f"{folder}: several pictures are called {twice[0]}: rename all but one")
+    return plain_names(stems)
 
 
 def _read(paths: list[Path], index: int) -> np.ndarray:
@@ -145,7 +151,8 @@ def _hr_folder(root: Path, scale: int) -> Path:
         # SelfExSR's HR for x2 has half the size: not what papers measure.
         _warn(f"{root}: HR of image_SRF_2 is half size; image_SRF_4's is taken")
         return root / "image_SRF_4"
-    return next((root / name for name in names if (root / name).is_dir()), root)
+    folders = {f.name.lower(): f for f in sorted(root.glob("*/"), reverse=True)}
+    return next((folders[name.lower()] for name in names if name.lower() in folders), root)
 
 
 def _hr_pictures(folder: Path) -> list[Path]:

@@ -13,7 +13,14 @@ SHOWN = 3
 
 def plain_name(stem: str) -> str:
     """A file's stem without what projects append to it: "baby_HR_x4" gives "baby"."""
-    return _DECORATION.sub("", stem) or stem
+    folder, slash, name = stem.rpartition("/")
+    return folder + slash + (_DECORATION.sub("", name) or name)
+
+
+def plain_names(stems: Sequence[str]) -> list[str]:
+    """The plain name of each stem; the stems themselves where two would have one plain name."""
+    plain = [plain_name(stem) for stem in stems]
+    return plain if len(set(plain)) == len(plain) else list(stems)
 
 
 def relative_stems(folder: Path, paths: Sequence[Path]) -> list[str]:
@@ -29,10 +36,12 @@ def pair_names(wanted: Sequence[str], found: Sequence[str], what: str) -> list[i
     the error. Raises UserError, naming the first few, when some are left over on either side or
     belong to the same picture.
     """
+    if twice := next((s for stems in (wanted, found) for s in stems if stems.count(s) > 1), None):
+        raise UserError(f"{what}: several pictures are called {twice}: rename all but one")
     if sorted(wanted) == sorted(found):
         places = {stem: index for index, stem in enumerate(found)}
         return [places[stem] for stem in wanted]
-    plain = {plain_name(stem): number for number, stem in enumerate(wanted)}
+    plain = {name: number for number, name in enumerate(plain_names(wanted))}
     owners: dict[int, list[int]] = {}
     strangers = []
     for index, stem in enumerate(found):
