@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 from jsr.errors import UserError
 from jsr.foreign_files import keras_h5, matlab, ncnn, tensorflow_graph
 from jsr.known_weights import KNOWN
-from jsr.models import MODELS, known_scales, make_model
+from jsr.models import MODELS, hyper_parameters, known_scales, make_model
 from jsr.torch_files import read_state_dict
 from jsr.torch_names import from_torch, torch_shapes
 
@@ -203,7 +203,10 @@ def _nearest(arrays) -> str:
     for name, target in MODELS.items():
         if not hasattr(importlib.import_module(target.partition(":")[0]), "recognise"):
             continue
-        wanted = {_plain(n) for n in torch_shapes(_like(make_model(name), 3))}
+        # Names without numbers: one block has those of all.
+        few = {"blocks": 1} if "blocks" in hyper_parameters(name) else {}
+        few |= {"groups": 1} if {"blocks", "groups"} <= set(hyper_parameters(name)) else {}
+        wanted = {_plain(n) for n in torch_shapes(_like(make_model(name, **few), 3))}
         alike = len(found & wanted) / len(found | wanted)
         if alike > share:
             best, share = name, alike

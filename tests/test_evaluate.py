@@ -163,6 +163,15 @@ def test_one_picture_among_several_fails(run, bench, tmp_path, capsys):
     assert "1 of 2" in capsys.readouterr().out
 
 
+def test_one_hr_picture_among_several_fails(run, bench, tmp_path, capsys):
+    for name in ("baby", "bird", "cat"):
+        write(tmp_path / f"{name}.png", noise(40, 48))
+    (tmp_path / "bird.png").write_bytes(b"no picture")
+    with pytest.raises(PartlyDone, match=r"bird: .*bird\.png: is not a picture"):
+        run(baselines="bicubic,nearest", scale=2, datasets="pairs", data_dir=tmp_path)
+    assert capsys.readouterr().out.count("2 of 3") == 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -93,7 +93,7 @@ def _open(root, title, expected, scale, lr_dir) -> TestPictures:
         read_lr = functools.partial(_read, [lr_paths[index] for index in order])
     return TestPictures(
         _names(folder, paths),
-        np.array([picture_size(path) for path in paths], np.int32),
+        np.array([_size(path) for path in paths], np.int32),
         functools.partial(_read, paths),
         title,
         expected,
@@ -111,6 +111,14 @@ def _names(folder: Path, paths: list[Path]) -> list[str]:
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise UserError(f"{folder}: several pictures are called {twice[0]}: rename all but one")
     return plain_names(stems)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Height and width; of a file that cannot be read 0, as reading it will say why."""
+    try:
+        return picture_size(path)
+    except UserError:
+        return 0, 0
 
 
 def _read(paths: list[Path], index: int) -> np.ndarray:
