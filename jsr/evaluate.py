@@ -155,7 +155,7 @@ def _network_entry(word: str, options) -> Entry:
                 name, path, at_scale, ensemble=options.ensemble, tile=options.tile
             )
             found[scale] = (*found.get(scale, ()), method)
-    if len({len(seeds) for seeds in found.values()}) > 1:
+    if any(len(seeds) != len(specs.split("+")) for seeds in found.values()):
         raise UserError(f"{word}: the seeds of one row must have the same scales")
     if options.ensemble and not equals:
         name += " x8"
@@ -295,6 +295,10 @@ def _check_outputs(options, entries: list[Entry]) -> None:
             raise UserError("--plot shows PSNR, which is not in --metrics")
         if not any(m.network for e in entries for ms in e.methods.values() for m in ms):
             raise UserError("--plot shows networks by their parameters, and no row is of one")
+    if options.speed and (options.ensemble or options.tile):
+        raise UserError(
+            "--speed is that of one pass over whole pictures: leave out --ensemble, --tile"
+        )
     names = [entry.name for entry in entries]
     if options.reference and options.reference not in names:
         told = ", ".join(names)
@@ -304,7 +308,7 @@ def _check_outputs(options, entries: list[Entry]) -> None:
 
 
 def _words(value: str | None) -> list[str]:
-    return [word.strip() for word in (value or "").split(",") if word.strip()]
+    return list(dict.fromkeys(word.strip() for word in (value or "").split(",") if word.strip()))
 
 
 def _whole(word: str) -> int:

@@ -87,6 +87,9 @@ def _grid(rows: list[dict], key: tuple, group: list[dict], plus_minus: str) -> G
         title: [_ranked([found.get(m, {}) for m in methods], f, plus_minus) for f in figures]
         for title, found in columns.items()
     }
+    if len({row["protocol"] for row in group}) > 1:
+        # What cannot be compared has no best.
+        ranked = {t: [[(text, 0) for text, _ in c] for c in cs] for t, cs in ranked.items()}
     lines = [
         (method, [[column[number] for column in ranked[title]] for title in columns])
         for number, method in enumerate(methods)

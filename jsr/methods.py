@@ -122,6 +122,10 @@ def from_network(
         one = idle.get()
         try:
             sr = one.average(lr, tile) if ensemble else one.enlarge(lr, tile)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise UserError(f"{path}: out of memory at this size; cut it by --tile 128") from error
         finally:
             idle.put(one)
         return weights.to_levels(sr)

@@ -46,6 +46,8 @@ def _means(entries) -> dict[str, float]:
 
 def _same(candidate: dict, row: dict, reference: str) -> bool:
     labels = [label for label in tables.LABELS if label != "name"]
+    if "given" in (candidate["lr"], row["lr"]):
+        labels.remove("lr")  # whoever made those SR pictures knows of what LR
     return candidate["name"] == reference and all(candidate[k] == row[k] for k in labels)
 
 

@@ -16,11 +16,13 @@ import skimage.data
 from absl import flags
 from PIL import Image
 
-from jsr import evaluate, lr_folder, niqe, resize, tables
+from jsr import evaluate, lr_folder, model_cost, niqe, resize, tables
 from jsr.errors import PartlyDone, UserError
+from jsr.extra_metrics import make_extra
 from jsr.images import Picture, read_picture, write_picture
 from jsr.models import make_model
-from jsr.weights import read_weights, save_network, weights_hash
+from jsr.protocols import get_protocol
+from jsr.weights import Network, load_network, read_weights, save_network, weights_hash
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT / os.environ.get("JSR_SHARED", "../shared")
@@ -138,7 +140,7 @@ def test_every_output_is_written(run, bench, weights, tmp_path):
     files = {kind: tmp_path / f"t.{kind}" for kind in ("json", "csv", "markdown", "latex")}
     files |= {"sheet": tmp_path / "sheet.png", "plot": tmp_path / "plot.png"}
     given = {"datasets": "set5", "data_dir": bench, "weights": f"a={weights}/net0"}
-    lines = run(**given, **files, speed=True, per_image=True, tile=8)
+    lines = run(**given, **files, speed=True, per_image=True)
     assert lines[0].startswith("Set5 x2, PSNR / SSIM") and lines[2].startswith("baby")
     assert "SR MP/s" in lines[6] and "peak MB" in lines[6]
     row = json.loads(files["json"].read_text())["rows"][0]
@@ -213,7 +215,7 @@ def test_alpha_and_16_bits_are_refused(run, bench, tmp_path):
         ({"baselines": "bicubic", "scale": "2"}, "--datasets is missing"),
         ({"baselines": "cubic", "scale": "2"}, "baseline 'cubic' is unknown"),
         ({"baselines": "bicubic", "scale": "two"}, "--scale two: expected whole numbers"),
-        ({"baselines": "bicubic,bicubic", "scale": "2"}, "two rows would be called bicubic"),
+        ({"weights": "net0,net0=net1", "scale": "2"}, "two rows would be called net0"),
         ({"weights": "net0", "scale": "4"}, "net0 enlarges by 2, which is not in --scale"),
         ({"weights": "absent"}, "no weights at"),
         ({"weights": "net0", "datasets": "set6"}, "dataset 'set6' is unknown"),
@@ -228,6 +230,7 @@ def test_alpha_and_16_bits_are_refused(run, bench, tmp_path):
             "is a folder; name a file elsewhere",
         ),
         ({"weights": "net0", "datasets": "set5", "sheet": "a.xyz"}, "end its name in"),
+        ({"weights": "net0", "datasets": "set5", "speed": True, "tile": 9}, "leave out --ensemble"),
         ({"weights": "net0", "datasets": "set5", "plot": "a.xyz"}, "end its name in one of"),
         ({"weights": "net0", "datasets": "set5", "json": "a", "csv": "a"}, "would be one file"),
         ({"baselines": "bicubic", "scale": "2", "plot": "a.png"}, "no row is of one"),
@@ -283,6 +286,60 @@ def test_niqe_is_labelled_by_its_model(run, tmp_path):
     *_, own, published = lines[1].split()
     assert own == published and float(own) > 1
     assert tables.FIGURES["niqe"].label == niqe.LABEL
+
+
+def test_tiles_and_memory(run, bench, weights, monkeypatch):
+    given = {"weights": weights / "net0", "datasets": "set5", "data_dir": bench}
+    whole = run(**given)
+    shapes = set()
+    real = Network._run
+
+    def spy(self, lr):
+        shapes.add(lr.shape)
+        return real(self, lr)
+
+    monkeypatch.setattr(Network, "_run", spy)
+    assert run(**given, tile=8) == whole
+    assert shapes == {(16, 16, 3)}  # the tile with the radius around it
+
+    def full(self, lr):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(Network, "_run", full)
+    with pytest.raises(
+        UserError, match=r"best\.safetensors: out of memory at this size; cut it by"
+    ):
+        run(**given)
+
+
+def test_sr_pictures_are_tested_against_a_baseline(run, bench):
+    given = {"sr": f"Net={bench}/SR", "hr": bench / "Set5" / "HR", "scale": 2}
+    lines = run(**given, baselines="nearest", reference="nearest")
+    assert lines[1].endswith("-") and float(lines[2].split()[-1]) <= 1
+
+
+def test_extra_metrics_are_of_sr(monkeypatch):
+    sr, hr = noise(100, 110, 1), noise(100, 110, 2)
+    own = make_extra("niqe", get_protocol("y"))(sr, hr)
+    assert own == niqe.niqe(sr, niqe.own_fit()) != niqe.niqe(hr, niqe.own_fit())
+
+    def make(network):
+        assert network == "alexnet"
+        return lambda a, b: [a.max() + 10 * b.max() + 0 * a.shape[0]]
+
+    monkeypatch.setattr("jsr.extra_metrics.perceptual.make_lpips", make)
+    found = make_extra("lpips_alexnet", get_protocol("y"))(sr, hr)
+    assert found == pytest.approx(float(sr.max()) / 255 + float(hr.max()) / 25.5)
+
+
+def test_speed_is_that_of_sr_pixels(weights, monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr("jsr.model_cost.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("jsr.model_cost.HEIGHT", 72)
+    monkeypatch.setattr("jsr.model_cost.WIDTH", 128)
+    network = load_network(weights / "net0")
+    measured = model_cost.measure(network.module, network.variables, 2, 3)
+    assert measured["megapixels_per_second"] == pytest.approx(72 * 128 / 1e6)
 
 
 def test_lpips_needs_its_weights(run, bench, monkeypatch, tmp_path):

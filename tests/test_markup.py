@@ -93,4 +93,5 @@ def test_several_protocols_are_refused_or_marked(rows):
             write(rows)
         text = write(rows, mixed=True)
         assert "vdsr* " in text and "base* " not in text
+        assert "**" not in text and "textbf" not in text
         assert "* scored by another protocol" in text and "protocol y, classic, LR" in text

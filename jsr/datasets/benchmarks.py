@@ -45,7 +45,6 @@ class TestPictures(Photos):
     title: str = ""
     expected: int | None = None
     read_lr: Callable[[int], np.ndarray] | None = None
-    lr_folder: Path | None = None
 
 
 def open_test_pictures(
@@ -85,21 +84,26 @@ def _open(root, title, expected, scale, lr_dir) -> TestPictures:
     paths = _hr_pictures(folder)
     _check_set(title, expected, folder, len(paths))
     lr_folder = lr_dir or _lr_folder(root, folder, scale)
-    read_lr = None
-    if lr_folder is not None:
-        lr_paths = _lr_pictures(lr_folder)
-        stems = (relative_stems(folder, paths), relative_stems(lr_folder, lr_paths))
-        order = pair_names(*stems, f"{folder} and {lr_folder}")
-        read_lr = functools.partial(_read, [lr_paths[index] for index in order])
     return TestPictures(
         _names(folder, paths),
         np.array([_size(path) for path in paths], np.int32),
         functools.partial(_read, paths),
         title,
         expected,
-        read_lr,
-        lr_folder,
+        None if lr_folder is None else _lr_reader(folder, paths, lr_folder),
     )
+
+
+def _lr_reader(folder: Path, paths: list[Path], lr_folder: Path) -> Callable[[int], np.ndarray]:
+    """Reads the LR of a picture; the files are paired when the first one is asked for."""
+
+    @functools.cache
+    def ordered() -> list[Path]:
+        lr_paths = _lr_pictures(lr_folder)
+        stems = (relative_stems(folder, paths), relative_stems(lr_folder, lr_paths))
+        return [lr_paths[index] for index in pair_names(*stems, f"{folder} and {lr_folder}")]
+
+    return lambda index: _read(ordered(), index)
 
 
 def _names(folder: Path, paths: list[Path]) -> list[str]:

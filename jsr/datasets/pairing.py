@@ -18,9 +18,10 @@ def plain_name(stem: str) -> str:
 
 
 def plain_names(stems: Sequence[str]) -> list[str]:
-    """The plain name of each stem; the stems themselves where two would have one plain name."""
+    """The plain name of each stem; the stems themselves unless all are decorated and stay apart."""
     plain = [plain_name(stem) for stem in stems]
-    return plain if len(set(plain)) == len(plain) else list(stems)
+    decorated = all(name != stem for name, stem in zip(plain, stems, strict=True))
+    return plain if decorated and len(set(plain)) == len(plain) else list(stems)
 
 
 def relative_stems(folder: Path, paths: Sequence[Path]) -> list[str]:
