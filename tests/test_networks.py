@@ -50,9 +50,10 @@ def test_a_narrow_one_trains_a_step(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_full_one_starts_and_compiles_within_half_a_minute(name):
-    began = time.monotonic()
+    began = time.process_time()
     module = make_model(name)
     lr = jax.ShapeDtypeStruct((1, 64, 64, 3), "float32")
     variables = module.lazy_init(jax.random.key(0), lr)
     jax.jit(module.apply).lower(variables, lr).compile()
-    assert time.monotonic() - began < 30
+    # Of two cores' time, whatever else they have to do.
+    assert time.process_time() - began < 2 * 30
