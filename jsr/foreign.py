@@ -4,10 +4,11 @@ Nothing in a file is ever run. The network and its hyper-parameters are recognis
 and shapes of the tensors; each family in `jsr.models` knows its own.
 """
 
+import functools
 import hashlib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import jax
 import numpy as np
 from flax import linen as nn
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from jsr.errors import UserError
@@ -23,44 +23,61 @@ from jsr.foreign_files import keras_h5, matlab, ncnn, tensorflow_graph
 from jsr.known_weights import KNOWN
 from jsr.models import MODELS, hyper_parameters, known_scales, make_model
 from jsr.torch_files import read_state_dict
-from jsr.torch_names import from_torch, torch_shapes
+from jsr.torch_names import from_torch, to_torch, torch_shapes
 
 TORCH = (".pth", ".pt", ".ckpt", ".safetensors")
-# Reader of arrays, and the function of a family that makes variables of them.
+# Reader of arrays, and the functions of families that make variables of them.
 ARRAYS = {
-    ".pb": (tensorflow_graph.read_arrays, "from_tensorflow"),
-    ".mat": (matlab.read_arrays, "from_matconvnet"),
-    ".h5": (keras_h5.read_arrays, "from_keras"),
+    ".pb": (tensorflow_graph.read_arrays, ("from_tensorflow",)),
+    ".mat": (matlab.read_arrays, ("from_matconvnet", "from_matlab")),
+    ".h5": (keras_h5.read_arrays, ("from_keras",)),
 }
 SUFFIXES = (*TORCH, *ARRAYS, ".param")
 # Where projects keep the weights in what they save, the best ones first.
 WRAPPERS = ("params_ema", "params", "ema", "state_dict", "model", "generator", "net_g")
+# What training on several devices and torch.compile put before every name.
+PREFIXES = re.compile(r"((module|_orig_mod)\.)+")
 LFS = b"version https://git-lfs.github.com/spec/"
 # A guess must share this part of its tensors' names.
 ALIKE = 0.3
+# Hyper-parameters that only repeat layers, whose names then differ in numbers.
+REPEATS = ("blocks", "groups", "units")
 
 
 def read_foreign(path: Path, scale: int | None = None) -> tuple[dict, dict]:
     """Variables and facts (see `jsr.weights.FACTS`) of another project's file.
 
     PyTorch's `.pth`, `.pt` and `.safetensors`, TensorFlow's frozen `.pb`, Keras' `.h5`, MATLAB's
-    `.mat` of MatConvNet, ncnn's `.param` with its `.bin`. scale: for weights that serve several.
-    Raises UserError for what cannot be read or is not recognised, naming the nearest guess, and
-    for missing, superfluous and misshaped tensors, naming them all.
+    `.mat` of MatConvNet, ncnn's `.param` with its `.bin`. scale: for weights that serve several,
+    and for those that do not tell theirs. Raises UserError for what cannot be read or is not
+    recognised, naming the nearest guess, and for missing, superfluous and misshaped tensors, naming
+    them all.
     """
-    if path.read_bytes()[: len(LFS)] == LFS:
-        raise UserError(f"{path}: is a git-LFS pointer, not the file; run git lfs pull there")
-    suffix = path.suffix.lower()
+    refuse_pointer(path)
+    suffix, converters = path.suffix.lower(), ()
     if suffix in ARRAYS:
-        reader, converter = ARRAYS[suffix]
+        reader, converters = ARRAYS[suffix]
         arrays = reader(path)
     elif suffix == ".param":
-        arrays, converter = _name_ncnn(path), None
+        arrays = _name_ncnn(path)
     elif suffix in TORCH:
-        arrays, converter = _unwrap(_read_torch(path)), None
+        arrays = _unwrap(path, _read_torch(path))
     else:
         raise UserError(f"{path}: expected weights as one of {', '.join(SUFFIXES)}")
-    return _build(path, arrays, converter, scale)
+    # What has no elements takes no bytes, so that its other sizes may be anything.
+    arrays = {name: array for name, array in arrays.items() if array.size}
+    return _build(path, arrays, converters, scale)
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise UserError where `path` is what git-LFS leaves for a file, or cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(LFS))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    if start == LFS:
+        raise UserError(f"{path}: is a git-LFS pointer, not the file; run git lfs pull there")
 
 
 def read_named(path: Path, facts: dict) -> dict:
@@ -68,7 +85,10 @@ def read_named(path: Path, facts: dict) -> dict:
 
     Raises UserError for a network that is not known and for tensors that are not the network's.
     """
-    module, arrays = make_model(facts["model"], **facts["hparams"]), _unwrap(_read_torch(path))
+    module, arrays = (
+        make_model(facts["model"], **facts["hparams"]),
+        _unwrap(path, _read_torch(path)),
+    )
     family = importlib.import_module(type(module).__module__)
     arrays = getattr(family, "canonical", dict)(arrays)
     return _from_torch(path, module, arrays)[0]
@@ -79,21 +99,30 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
         return read_state_dict(path)
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # of unknown types it raises anything
         raise UserError(f"{path} is not a whole safetensors file ({error})") from error
 
 
-def _unwrap(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The tensors of the innermost wrapper, without what training on several devices prefixed."""
+def _unwrap(path: Path, state: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+    """The tensors of the innermost wrapper, without what is put before their names."""
     while wrapper := next((w for w in WRAPPERS if isinstance(state.get(w), Mapping)), None):
         state = state[wrapper]
-    tensors = {name: array for name, array in state.items() if isinstance(array, np.ndarray)}
-    return {name.removeprefix("module."): array for name, array in tensors.items()}
+    tensors = {
+        PREFIXES.sub("", name) if PREFIXES.match(name) else name: array
+        for name, array in state.items()
+        if isinstance(name, str) and isinstance(array, np.ndarray)
+    }
+    if not tensors:
+        found = ", ".join(map(str, list(state)[:5])) or "nothing"
+        raise UserError(f"{path}: holds no tensors, only {found}")
+    return tensors
 
 
 def _name_ncnn(path: Path) -> dict[str, np.ndarray]:
     """The tensors of an ncnn network, whose layers are numbered, under a family's names."""
-    layers = [layer for layer in ncnn.read_layers(path) if layer.weights]
+    every = ncnn.read_layers(path)
+    _refuse_resized(path, every)
+    layers = [layer for layer in every if layer.weights]
     kinds = [layer.kind for layer in layers]
     for family in families():
         names = getattr(family, "ncnn_names", lambda _kinds: None)(kinds)
@@ -106,6 +135,24 @@ def _name_ncnn(path: Path) -> dict[str, np.ndarray]:
     raise UserError(f"{path}: holds no network that is known, by the order of its layers")
 
 
+def _refuse_resized(path: Path, layers: list[ncnn.Layer]) -> None:
+    """Raise UserError where the network's output is resized to serve another scale than its own.
+
+    The networks that are known enlarge by repetition alone.
+    """
+    last = layers[-1] if layers else None
+    if last is None or last.kind != "Interp":
+        return
+    shuffle = next((layer for layer in layers if layer.kind == "PixelShuffle"), None)
+    own = f"x{shuffle.params.get(0, 1)}" if shuffle else ""
+    named = re.sub(r"x\d$", own, path.stem) if own else path.stem
+    other = f"{named}{path.suffix}" if named != path.stem else f"the file of its own scale {own}"
+    raise UserError(
+        f"{path}: its last layer ({last.name}) resizes what the network made, by"
+        f" {last.params.get(1, 1)}; give {other.strip()}"
+    )
+
+
 def families() -> list[ModuleType]:
     """The modules of `jsr.models` whose networks other projects publish weights of."""
     names = dict.fromkeys(target.partition(":")[0] for target in MODELS.values())
@@ -113,29 +160,30 @@ def families() -> list[ModuleType]:
     return [module for module in modules if hasattr(module, "recognise")]
 
 
-def recognise(arrays) -> tuple[ModuleType, dict, Any] | None:
+def recognise(arrays: Mapping[str, np.ndarray]) -> tuple[ModuleType, dict, dict] | None:
     """(family, {"model", "hparams"}, arrays under the family's names) of a file's tensors."""
-    for family in families():
-        renamed = (
-            getattr(family, "canonical", dict)(arrays) if isinstance(arrays, Mapping) else arrays
-        )
-        shapes = _shapes(renamed)
-        found = family.recognise(shapes) if shapes is not None else None
-        if found is not None:
-            return family, found, renamed
-    return None
+    return next(filter(None, (recognise_as(family, arrays) for family in families())), None)
 
 
-def _shapes(arrays) -> dict[str, tuple[int, ...]] | None:
-    if not isinstance(arrays, Mapping):
+def recognise_as(
+    family: ModuleType, arrays: Mapping[str, np.ndarray]
+) -> tuple[ModuleType, dict, dict] | None:
+    """As `recognise`, by one family."""
+    try:
+        renamed = getattr(family, "canonical", dict)(arrays)
+        found = family.recognise({name: tuple(array.shape) for name, array in renamed.items()})
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        # A family takes for granted how many axes its tensors have, and that one has its fellow.
         return None
-    return {name: tuple(np.shape(array)) for name, array in arrays.items()}
+    return (family, found, renamed) if found else None
 
 
-def _build(path: Path, arrays, converter: str | None, scale: int | None) -> tuple[dict, dict]:
-    found = recognise(arrays)
+def _build(
+    path: Path, arrays: dict[str, np.ndarray], converters: tuple[str, ...], scale: int | None
+) -> tuple[dict, dict]:
+    found = recognise(arrays) or _recognise_part(arrays)
     if found is None:
-        raise UserError(f"{path}: holds no network that is known; {_nearest(arrays)}")
+        raise UserError(f"{path}: holds no network that is known; {_nearest(arrays)[1]}")
     family, what, arrays = found
     scales = _scales(path, what)
     if scale is not None and scale not in scales:
@@ -144,12 +192,13 @@ def _build(path: Path, arrays, converter: str | None, scale: int | None) -> tupl
         **what["hparams"],
         "scale": scale or max(s for s in scales if s <= max(4, scales[0])),
     }
-    module = make_model(what["model"], **hparams)
-    if converter is None:
-        variables, channels = _from_torch(path, module, arrays)
-    else:
-        variables = getattr(family, converter)(arrays)
-        channels = _channels(module, variables)
+    try:
+        module = make_model(what["model"], **hparams)
+    except UserError as error:
+        raise UserError(f"{path}: holds no network that is known; {error}") from error
+    if converters:
+        arrays = _converted(path, family, what["model"], converters, arrays)
+    variables, channels = _from_torch(path, module, arrays)
     known = KNOWN.get(hashlib.sha256(path.read_bytes()).hexdigest()[:12])
     facts = {
         "model": what["model"],
@@ -164,13 +213,33 @@ def _build(path: Path, arrays, converter: str | None, scale: int | None) -> tupl
     return variables, facts
 
 
+def _recognise_part(arrays: Mapping[str, np.ndarray]) -> tuple[ModuleType, dict, dict] | None:
+    """As `recognise`, by those tensors that the nearest network may have; the others come along.
+
+    They do not fit, and are then named with whatever else does not.
+    """
+    nearest, _ = _nearest(arrays)
+    if not nearest:
+        return None
+    family = _family(nearest)
+    try:
+        renamed = getattr(family, "canonical", dict)(arrays)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+    known = _patterns(nearest)
+    part = {name: array for name, array in renamed.items() if _plain(name) in known}
+    found = recognise_as(family, part)
+    return found and (family, found[1], renamed)
+
+
 def _scales(path: Path, what: dict) -> list[int]:
     """The scales that a file serves: what its tensors tell, else its name, else all there are."""
     if "scale" in what["hparams"]:
         return [what["hparams"]["scale"]]
     scales = what.get("scales") or known_scales(what["model"])
-    named = re.search(r"(?i)x(\d)(?!\d)", path.stem)
-    return [int(named[1])] if named and int(named[1]) in scales else scales
+    found = re.search(r"(?i)x(\d)(?!\d)|(?<![\dx])(\d)x", path.stem)
+    named = int(found[1] or found[2]) if found else None
+    return [named] if named in scales else scales
 
 
 def _like(module: nn.Module, channels: int):
@@ -178,42 +247,74 @@ def _like(module: nn.Module, channels: int):
     return jax.eval_shape(module.init, jax.random.key(0), lr)
 
 
+def _converted(
+    path: Path, family: ModuleType, model: str, converters: tuple[str, ...], arrays: Mapping
+) -> dict[str, np.ndarray]:
+    """The arrays of another tool's file as a state dict."""
+    convert = next((getattr(family, c) for c in converters if hasattr(family, c)), None)
+    if convert is None:
+        raise UserError(f"{path}: holds {model}, whose {path.suffix} files are not known")
+    try:
+        return to_torch(convert(arrays))
+    except LookupError as error:
+        raise UserError(f"{path} does not fit {model}: {error} is missing") from error
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not fit {model}: {_line(error)}") from error
+
+
 def _from_torch(path: Path, module: nn.Module, state) -> tuple[dict, int]:
     errors = []
     for channels in (3, 1):
         try:
             return from_torch(state, _like(module, channels)), channels
-        except ValueError as error:
+        except Exception as error:  # a network of odd sizes may fail anywhere
             errors.append(error)
     # The reason is that of the number of channels that fits best.
-    reason = min(map(str, errors), key=len)
+    reason = min(map(_line, errors), key=len)
     raise UserError(f"{path} does not fit {type(module).__name__}: {reason}") from errors[0]
 
 
-def _channels(module: nn.Module, variables) -> int:
-    """1 or 3, by which of them the variables are."""
-    wanted = jax.tree.map(np.shape, dict(_like(module, 1)))
-    return 1 if jax.tree.map(np.shape, {k: variables[k] for k in wanted}) == wanted else 3
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-def _nearest(arrays) -> str:
-    """Which known network's tensors have the most alike names."""
-    found = {_plain(name) for name in arrays}
+def _nearest(arrays: Mapping[str, np.ndarray]) -> tuple[str, str]:
+    """The known network whose tensors have the most alike names, and a sentence about it.
+
+    Its name is empty where none is alike.
+    """
     best, share = "", 0.0
-    for name, target in MODELS.items():
-        if not hasattr(importlib.import_module(target.partition(":")[0]), "recognise"):
+    for name in MODELS:
+        family = _family(name)
+        if not hasattr(family, "recognise"):
             continue
-        # Names without numbers: one block has those of all.
-        few = {"blocks": 1} if "blocks" in hyper_parameters(name) else {}
-        few |= {"groups": 1} if {"blocks", "groups"} <= set(hyper_parameters(name)) else {}
-        wanted = {_plain(n) for n in torch_shapes(_like(make_model(name, **few), 3))}
+        found = {_plain(name) for name in _canonical_names(family, arrays)}
+        wanted = _patterns(name)
         alike = len(found & wanted) / len(found | wanted)
         if alike > share:
             best, share = name, alike
     if share < ALIKE:
         first = ", ".join(sorted(arrays)[:3])
-        return f"no known one has tensors with such names ({first}, ...)"
-    return f"the nearest is {best}, which shares {share:.0%} of the tensors' names"
+        return "", f"no known one has tensors with such names ({first}, ...)"
+    return best, f"the nearest is {best}, which shares {share:.0%} of the tensors' names"
+
+
+def _family(name: str) -> ModuleType:
+    return importlib.import_module(MODELS[name].partition(":")[0])
+
+
+def _canonical_names(family: ModuleType, arrays: Mapping[str, np.ndarray]) -> Iterable[str]:
+    try:
+        return getattr(family, "canonical", dict)(arrays)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return arrays
+
+
+@functools.cache
+def _patterns(name: str) -> frozenset[str]:
+    """The names of a known network's tensors without their numbers."""
+    once = {key: 1 for key in REPEATS if key in hyper_parameters(name)}
+    return frozenset(_plain(n) for n in torch_shapes(_like(make_model(name, **once), 3)))
 
 
 def _plain(name: str) -> str:

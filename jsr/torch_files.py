@@ -7,6 +7,7 @@ afterwards. The names that a pickle may use are the few below; any other ends th
 import io
 import math
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ _STORAGES = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
+# How many times a storage's bytes its tensors may take.
+_OVERLAP = 16
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,22 @@ class _NumpyArray:
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file, names: dict[str, object], source: str, encoding: str):
         super().__init__(file, encoding=encoding)
+        self.file = file
         self.names = names
         self.source = source
         self.dtypes: dict[str, str] = {}
+
+    def load(self):
+        self._check_memo()
+        return super().load()
+
+    def _check_memo(self):
+        """Refuse a place in the memo beyond any need: a table up to there would be made for it."""
+        start = self.file.tell()
+        for i, (operation, place, _) in enumerate(pickletools.genops(self.file)):
+            if operation.name in ("PUT", "LONG_BINPUT") and place > i:
+                raise ValueError("it would fill the memory")
+        self.file.seek(start)
 
     def find_class(self, module, name):
         full = f"{module}.{name}"
@@ -99,8 +115,8 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid):
         kind, dtype, key, _, _, *view = pid
-        if kind != "storage":
-            raise ValueError(f"{kind!r} is no tensor storage")
+        if kind != "storage" or dtype not in _STORAGES.values():
+            raise ValueError(f"{kind!r} of {dtype!r} is no tensor storage")
         self.dtypes[key] = dtype
         return _Storage(dtype, key, view[0][1] if view and view[0] else 0)
 
@@ -153,21 +169,41 @@ def _read_tensor(tensor: _Tensor, storages: Mapping[str, bytes | memoryview]) ->
     return array.astype(np.float32) if storage.dtype == "bfloat16" else array
 
 
-def _resolve(value, storages):
-    """Plain Python values and arrays from the values and markers of a pickle."""
-    if isinstance(value, _Parameter):
-        value = value.tensor
-    if isinstance(value, _Tensor):
-        return _read_tensor(value, storages)
-    if isinstance(value, _NumpyArray):
-        return value.array()
-    if isinstance(value, dict):
-        return {key: _resolve(item, storages) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_resolve(item, storages) for item in value)
-    if value is None or isinstance(value, str | bytes | int | float):
-        return value
-    raise ValueError(f"a {type(value).__name__} is no data")
+class _Resolver:
+    """Plain Python values and arrays from the values and markers of a pickle.
+
+    What a pickle names many times is made once: a short one could stand for more than any memory
+    holds. So may overlapping tensors, which together take a few times their storages at most.
+    """
+
+    def __init__(self, storages: Mapping[str, bytes | memoryview]):
+        self._storages = storages
+        self._room = _OVERLAP * sum(map(len, storages.values()))
+        self._made: dict[int, object] = {}
+
+    def __call__(self, value):
+        if id(value) not in self._made:
+            self._made[id(value)] = self._make(value)
+        return self._made[id(value)]
+
+    def _make(self, value):
+        if isinstance(value, _Parameter):
+            return self(value.tensor)
+        if isinstance(value, _Tensor):
+            array = _read_tensor(value, self._storages)
+            self._room -= array.nbytes
+            if self._room < 0:
+                raise ValueError("its tensors are far larger than what is stored")
+            return array
+        if isinstance(value, _NumpyArray):
+            return value.array()
+        if isinstance(value, dict):
+            return {key: self(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self(item) for item in value)
+        if value is None or isinstance(value, str | bytes | int | float):
+            return value
+        raise ValueError(f"a {type(value).__name__} is no data")
 
 
 def _read_zip(data: bytes, source: str):
@@ -228,7 +264,8 @@ def read_state_dict(path: Path | str) -> dict:
     try:
         data = Path(path).read_bytes()
         read = _read_zip if data.startswith(b"PK\x03\x04") else _read_legacy
-        state = _resolve(*read(data, source))
+        tree, storages = read(data, source)
+        state = _Resolver(storages)(tree)
         if not isinstance(state, dict):
             raise ValueError(f"it holds a {type(state).__name__}, not a dictionary")
         return state
@@ -247,7 +284,8 @@ def read_arrays_pickle(data: bytes, source: str = "pickled arrays") -> object:
     anything but arrays of numbers.
     """
     try:
-        return _resolve(_Unpickler(io.BytesIO(data), _numpy_names(), source, "latin1").load(), {})
+        tree = _Unpickler(io.BytesIO(data), _numpy_names(), source, "latin1").load()
+        return _Resolver({})(tree)
     except UserError:
         raise
     except Exception as error:  # a damaged pickle may raise anything

@@ -186,6 +186,7 @@ def read_weights(path: Path, scale: int | None = None) -> tuple[dict, dict]:
     """
     if path.suffix.lower() != ".safetensors":
         return foreign.read_foreign(path, scale)
+    foreign.refuse_pointer(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

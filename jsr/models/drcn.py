@@ -9,6 +9,9 @@ from flax import linen as nn
 
 from jsr.models.layers import Scale, conv, enlarge
 
+# More recursions than any network has: each makes the program that is compiled longer.
+MOST = 100
+
 
 class DRCN(nn.Module):
     """The network of Kim et al. 2016 (CVPR), Fig. 3a.
@@ -52,6 +55,8 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict | None:
     """
     recursion, ensemble = shapes.get("recursion.weight", ()), shapes.get("ensemble", ())
     if len(recursion) != 4 or len(ensemble) != 1 or "reconstruction_1.weight" not in shapes:
+        return None
+    if ensemble[0] > MOST:
         return None
     return {
         "model": "drcn",

@@ -175,17 +175,21 @@ def without_mean_shifts(state: Mapping[str, np.ndarray], tail: str) -> dict[str,
     `head.0` and `tail`: exactly, except for the padding's share of a changed mean.
     """
     state, mean = dict(state), np.float64(MEAN)
-    if {"sub_mean.weight", "head.0.weight"} <= state.keys():
+    if _layers("sub_mean", "head.0") <= state.keys():
         matrix, shift = _pop(state, "sub_mean")
         kernel, bias = _pop(state, "head.0")
         bias = bias + kernel.sum((2, 3)) @ (shift + matrix[..., 0, 0] @ mean)
         _put(state, "head.0", np.einsum("oihw,ij->ojhw", kernel, matrix[..., 0, 0]), bias)
-    if {"add_mean.weight", f"{tail}.weight"} <= state.keys():
+    if _layers("add_mean", tail) <= state.keys():
         matrix, shift = _pop(state, "add_mean")
         kernel, bias = _pop(state, tail)
         bias = matrix[..., 0, 0] @ bias + (shift - mean)
         _put(state, tail, np.einsum("oi,ijhw->ojhw", matrix[..., 0, 0], kernel), bias)
     return state
+
+
+def _layers(*names: str) -> set[str]:
+    return {f"{name}.{leaf}" for name in names for leaf in ("weight", "bias")}
 
 
 def _pop(state: dict[str, np.ndarray], layer: str) -> tuple[np.ndarray, np.ndarray]:

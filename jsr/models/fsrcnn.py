@@ -77,7 +77,8 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict | None:
     """
     if "alpha1" in shapes:
         return _recognise_graph(shapes)
-    mappings = (len([n for n in shapes if n.startswith("mid_part.")]) // 3) - 2
+    kernels = [n for n, s in shapes.items() if n.startswith("mid_part.") and len(s) == 4]
+    mappings = len(kernels) - 2
     head, shrink, last = (
         shapes.get(f"{layer}.weight", ()) for layer in ("first_part.0", "mid_part.0", "last_part")
     )
