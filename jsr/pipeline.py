@@ -82,6 +82,8 @@ class Pairs:
     the room. May be used from several threads.
     """
 
+    channels = 3
+
     def __init__(self, photos: Photos, scale: int, cache_bytes: int):
         self.photos = photos
         self.scale = scale
@@ -105,6 +107,13 @@ class Pairs:
             self._keep(self._lrs, index, lr)
             self._keep(self._hrs, index, hr)
         return lr, hr
+
+    def forget(self) -> None:
+        """Give up what is kept in memory."""
+        with self._lock:
+            for held in (self._hrs, self._lrs):
+                self._free += sum(image.nbytes for image in held.values())
+                held.clear()
 
     def require(self, patch: int) -> None:
         """Raise UserError unless every photograph holds a crop of `patch` LR pixels."""
@@ -139,18 +148,17 @@ def make_batch(
 ) -> dict[str, np.ndarray]:
     """Cut the examples `indices` of the batch of `step`.
 
-    Returns lr: float32 [b, p, p, 3] and hr: float32 [b, p*s, p*s, 3], both in [0, 1]; lr is the
-    crop of the whole photograph's LR, not the LR of a crop, so that it is exact at its borders too.
+    Returns uint8 lr [b, p, p, 3] and hr [b, p*s, p*s, 3]; lr is the crop of the whole photograph's
+    LR, not the LR of a crop, so that it is exact at its borders too.
     """
     size = patch * pairs.scale
-    lrs = np.empty((len(indices), patch, patch, 3), np.float32)
-    hrs = np.empty((len(indices), size, size, 3), np.float32)
+    lrs = np.empty((len(indices), patch, patch, pairs.channels), np.uint8)
+    hrs = np.empty((len(indices), size, size, pairs.channels), np.uint8)
     crops = draw(seed, step, np.asarray(indices), pairs.heights, pairs.widths, patch)
     for out, (image, top, left, orientation) in enumerate(zip(*crops, strict=True)):
         for crop, whole, scale in zip((lrs, hrs), pairs[int(image)], (1, pairs.scale), strict=True):
             y, x, edge = top * scale, left * scale, patch * scale
-            pixels = orient(whole[y : y + edge, x : x + edge], orientation)
-            np.divide(pixels, 255, out=crop[out], dtype=np.float32)
+            crop[out] = orient(whole[y : y + edge, x : x + edge], orientation)
     return {"lr": lrs, "hr": hrs}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jsr import losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
+from jsr.feed import Feed
 from jsr.lookup import find
 from jsr.models import hyper_parameters, make_model
 from jsr.state import TrainState
@@ -74,10 +75,11 @@ class Recipe:
             train_state = self.begin(stage, train_state)
         return train_state
 
-    def compile(self, stage: Stage) -> Callable:
-        """`run(state, batches)` for a stage: `steps_per_dispatch` steps a call."""
+    def compile(self, stage: Stage, feed: Feed) -> Callable:
+        """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
-        run = parallel.compile_steps(steps.repeat(make()), self.mesh)
+        run = steps.repeat(make(), feed.cut)
+        run = parallel.compile_steps(run, self.mesh, feed.batch_spec, feed.data_spec)
         return functools.partial(run, self._stream(2))
 
     def facts(self) -> dict:
@@ -229,6 +231,8 @@ def check_config(config) -> None:
     if "gan" in config.stages:
         find("adversarial loss", config.gan.adversarial, losses.ADVERSARIAL)
         _choice(config, "gan.penalty", PENALTIES)
+    if not 0 <= config.data.resident <= 1:
+        raise UserError(f"data.resident is {config.data.resident}: expected a share, 0 to 1")
     positive = ["scale", "data.patch", "data.batch_size", "accumulate", "steps_per_dispatch"]
     positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped"]
     positive += [f"{name}.steps" for name in config.stages]

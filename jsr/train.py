@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from jsr import parallel, perceptual, pipeline, protocols
 from jsr.checkpoint import Checkpoints, check_same_config
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
+from jsr.feed import open_feed
 from jsr.metrics import WINDOW
 from jsr.profile import Profile
 from jsr.progress import Progress
@@ -85,6 +85,7 @@ class Run:
         self.writer = Writer(workdir, self.step, total)
         self.validation = Validation(self.recipe, self.pairs, photos["valid"], lpips)
         self.profile = Profile(workdir, profile)
+        self.feed = open_feed(config, self.pairs, self.recipe.mesh)
         self._introduce()
 
     @property
@@ -102,8 +103,8 @@ class Run:
         if self.progress.stage != stage.name:
             self.state = self.recipe.begin(stage, self.state)
             self.progress.begin(stage.name)
-        run, previous = self.recipe.compile(stage), None
-        feed = self._feed(stage)
+        run, previous = self.recipe.compile(stage, self.feed), None
+        batches = self.feed.batches(self.step, stage.stop)
         while True:
             if self._due(config.eval_every, stage) and self.progress.evaluated != self.step:
                 if self._evaluate() == "collapsed":
@@ -113,8 +114,10 @@ class Run:
                 self._save()
             if self.step == stage.stop or stop.requested:
                 break
-            batches = parallel.shard_batches(next(feed), self.recipe.mesh)
-            self.state, metrics = self.profile.run(self.step, run, self.state, batches)
+            batch = parallel.shard_batches(next(batches), self.recipe.mesh, self.feed.batch_spec)
+            self.state, metrics = self.profile.run(
+                self.step, run, self.state, batch, self.feed.data
+            )
             self.step += config.steps_per_dispatch
             self._log(stage, previous)
             previous = (self.step, metrics)
@@ -152,24 +155,6 @@ class Run:
 
     def _due(self, period: int, stage: Stage) -> bool:
         return self.step % period == 0 or self.step == stage.stop
-
-    def _feed(self, stage: Stage) -> Iterator[dict]:
-        """Batches of the stage from the present step on, stacked for a dispatch."""
-        config, count = self.config, self.config.steps_per_dispatch
-        feed = pipeline.batches(
-            self.pairs,
-            seed=config.seed,
-            batch_size=config.data.batch_size,
-            patch=config.data.patch,
-            start_step=self.step,
-            stop_step=stage.stop,
-            process=parallel.process_index(),
-            processes=parallel.process_count(),
-            threads=config.data.threads,
-        )
-        for first in feed:
-            group = [first] + [next(feed) for _ in range(count - 1)]
-            yield {name: np.stack([batch[name] for batch in group]) for name in first}
 
     def _evaluate(self) -> str:
         config = self.config
@@ -242,6 +227,7 @@ class Run:
             f"{config.name}: {config.generator.name} with {count:,} parameters, x{config.scale},"
             f" {len(self.pairs)} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
         )
+        say(f"photos {self.feed.note}")
         for note in self.recipe.notes:
             say(note)
         if self.step:

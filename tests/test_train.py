@@ -76,6 +76,13 @@ def test_the_weights_of_a_run_are_the_rows_of_its_table(whole):
     assert pixel.facts["stage"] == "pixel"
 
 
+@pytest.mark.parametrize("steps_per_dispatch", [1, 2])
+def test_streamed_photos_end_in_the_same_bits(whole, photos, tmp_path, steps_per_dispatch):
+    changes = {"data__resident": 0.0, "steps_per_dispatch": steps_per_dispatch, "log_every": 2}
+    training.train(small_config(photos, **changes), tmp_path)
+    assert runs.differing(whole[0], tmp_path) == []
+
+
 def test_keeps_the_last_checkpoints_and_each_stages_best(whole):
     workdir, _ = whole
     steps = {int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()}
