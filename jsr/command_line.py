@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -30,14 +31,35 @@ def run_command(command: Callable[[list[str]], None]) -> None:
     app.define_help_flags()
     try:
         command(_parse(sys.argv)[1:])
+        _leave(None)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _leave(2)
     except PartlyDone as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+        _leave(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _leave(130)
+    except Exception:
+        if _one_of_several():
+            # Where another process died, the watch says so and ends this one.
+            time.sleep(10)
+            traceback.print_exc()
+            _leave(1)
+        raise
+
+
+def _one_of_several() -> bool:
+    parallel = sys.modules.get("jsr.parallel")
+    return parallel is not None and parallel.process_count() > 1
+
+
+def _leave(code: int | None) -> None:
+    """End the process, and with it the others of its launch; None when all is done."""
+    if _one_of_several():
+        sys.modules["jsr.parallel"].leave(code)
+    if code is not None:
+        sys.exit(code)
 
 
 def define_config() -> flags.FlagHolder:

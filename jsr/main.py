@@ -22,6 +22,7 @@ def main(words: list[str]) -> None:
     from jsr.train import train
 
     parallel.setup(config.deterministic)
+    parallel.start()
     table = train(config, Path(WORKDIR.value or f"runs/{config.name}"), PROFILE.value)
     if table is not None and parallel.process_index() == 0:
         print(table)

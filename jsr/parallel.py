@@ -6,6 +6,8 @@ Parameters are replicated, batches are split over the axis `batch` of one flat m
 import functools
 import json
 import os
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,14 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jsr import watch
 from jsr.errors import UserError
 from jsr.steps import AXIS
+
+# How an array lies on the mesh: split by examples ([k, b, ...]), by its first axis, or not at all.
+EXAMPLES, SHARDS, WHOLE = P(None, AXIS), P(AXIS), P()
+# Of this process, where there are several.
+_watch: watch.Watch | None = None
 
 
 def make_mesh(devices: list | None = None) -> Mesh:
@@ -37,11 +45,15 @@ def check_batch(batch_size: int, accumulate: int, mesh: Mesh) -> None:
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """The same values on every device, as global arrays that Orbax saves directly."""
-    return jax.device_put(tree, NamedSharding(mesh, P()))
+    sharding = NamedSharding(mesh, WHOLE)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
 
+    def place(x):
+        host = np.asarray(x)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
-# How an array lies on the mesh: split by examples ([k, b, ...]), by its first axis, or not at all.
-EXAMPLES, SHARDS, WHOLE = P(None, AXIS), P(AXIS), P()
+    return jax.tree.map(place, tree)
 
 
 def shard_batches(batches: dict, mesh: Mesh, spec: P = EXAMPLES) -> dict:
@@ -70,7 +82,7 @@ def place_shards(make: Callable[[int], dict], shapes: dict, mesh: Mesh) -> dict:
 def device_bytes(mesh: Mesh) -> int:
     """Memory of the mesh's smallest device; a CPU's is its host's, shared among its devices."""
     sizes = [_bytes_of(device) for device in mesh.local_devices]
-    return min(gather(min(sizes))) if jax.process_count() > 1 else min(sizes)
+    return min(gather(min(sizes)))
 
 
 def _bytes_of(device) -> int:
@@ -133,10 +145,29 @@ def start() -> None:
     """Join the other processes of a launch, where the environment names a coordinator.
 
     JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID, the same command in
-    every process. Raises UserError when they are incomplete.
+    every process; they have JSR_JOIN_SECONDS (300) to come. JAX_COORDINATOR_ADDRESS=auto asks the
+    cluster (TPU pods, Slurm). Raises UserError when they are incomplete, or when no one answers.
     """
+    global _watch
     address = os.environ.get("JAX_COORDINATOR_ADDRESS")
     if not address or jax.distributed.is_initialized():
+        return
+    _join(address, int(os.environ.get("JSR_JOIN_SECONDS", "300")))
+    if jax.process_count() == 1:
+        return
+    server = None if jax.process_index() else watch.listen()
+    port = server.getsockname()[1] if server else 0
+    host = socket.gethostbyname(socket.gethostname()) if address == "auto" else _host(address)
+    place = tuple(gather([host, port])[0])
+    _watch = watch.Watch(jax.process_index(), jax.process_count(), server, place, watch.end_here)
+
+
+def _join(address: str, patience: int) -> None:
+    # The watch ends a run sooner than these, and with a line that says why.
+    waits = {"initialization_timeout": patience, "shutdown_timeout_seconds": 24 * 3600}
+    if address == "auto":
+        del os.environ["JAX_COORDINATOR_ADDRESS"]
+        jax.distributed.initialize(**waits)
         return
     names = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
     if not all(os.environ.get(name, "").isdigit() for name in names):
@@ -144,7 +175,76 @@ def start() -> None:
             f"JAX_COORDINATOR_ADDRESS is set, so {' and '.join(names)} must be numbers too"
         )
     processes, process = (int(os.environ[name]) for name in names)
-    jax.distributed.initialize(address, processes, process)
+    if process >= processes:
+        raise UserError(f"JAX_PROCESS_ID is {process}: expected 0 to {processes - 1}")
+    try:
+        jax.distributed.initialize(address, processes, process, **waits)
+    except RuntimeError as error:
+        raise UserError(
+            f"process {process} of {processes} waited {patience} s for the others at {address}:"
+            " check that all were started, with the same address and number of processes, and"
+            f" that the hosts reach one another ({str(error).splitlines()[0][:120]})"
+        ) from error
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
+
+
+def leave(code: int | None = None) -> None:
+    """Part from the other processes: in peace, or with an exit code that ends them too, at once."""
+    if _watch is None:
+        return
+    if code is None:
+        _watch.close()
+        return
+    _watch.fail()
+    # Not sys.exit: JAX would wait there for the others.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def check_same(value: str, what: str) -> None:
+    """Raise UserError, in all processes, unless `value` is the same in all."""
+    values = gather(value)
+    others = [i for i, other in enumerate(values) if other != values[0]]
+    if others:
+        told = ", ".join(map(str, others))
+        raise UserError(f"{what} differs between process 0 and process {told}: make them the same")
+
+
+def check_shared(folder: Path) -> None:
+    """Raise UserError, in all processes, unless all see the same folder."""
+    probe = folder / f".seen-by-{gather(os.getpid())[0]}"
+    if process_index() == 0:
+        probe.touch()
+    seen = gather(None) and gather(probe.exists())
+    if process_index() == 0:
+        probe.unlink(missing_ok=True)
+    if not all(seen):
+        raise UserError(
+            f"{folder} is not the same folder in process 0 and in process {seen.index(False)}:"
+            " --workdir must lie on storage that all hosts share"
+        )
+
+
+def make_agreement(mesh: Mesh) -> Callable[[Callable[[], bool]], Callable[[], bool]]:
+    """`agree(wished)`: whether any process wishes so, to be asked for later, equal in all of them.
+
+    Every process calls it at the same step. The answer is on its way while the devices work.
+    """
+    if jax.process_count() == 1:
+        return lambda wished: wished
+    split = NamedSharding(mesh, SHARDS)
+    largest = jax.jit(lambda wishes: wishes.max(), out_shardings=NamedSharding(mesh, WHOLE))
+
+    def agree(wished: Callable[[], bool]) -> Callable[[], bool]:
+        local = np.full(len(mesh.local_devices), wished(), np.int32)
+        answer = largest(jax.make_array_from_process_local_data(split, local))
+        return lambda: bool(answer.addressable_data(0))
+
+    return agree
 
 
 def gather(value: Any) -> list:
@@ -153,6 +253,8 @@ def gather(value: Any) -> list:
     Numbers arrive bit for bit. Every process must call it.
     """
     data = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    if process_count() == 1:
+        return [json.loads(data.tobytes())]
     lengths = np.ravel(multihost_utils.process_allgather(np.int32(len(data))))
     padded = np.zeros(lengths.max(), np.uint8)
     padded[: len(data)] = data

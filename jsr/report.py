@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jsr import color, markup, methods, sheet, tables
+from jsr import color, markup, methods, parallel, sheet, tables
 from jsr.protocols import get_protocol
 from jsr.scoring import evaluate, high_frequency, read_items
 from jsr.weights import load_network
@@ -17,9 +17,11 @@ SHOWN = 3
 def report(workdir: Path, config, photos) -> str:
     """Score baselines and stages on `photos` and write table.{md,csv,json} and sheet.png.
 
-    The stages' weights lie in `workdir`. Returns the table as text: each image, the means, and how
-    much of each method's power lies where the LR image holds none.
+    The stages' weights lie in `workdir`. Every process scores its share; process 0 writes. Returns
+    the table as text: each image, the means, and how much of each method's power lies where the LR
+    image holds none.
     """
+    parallel.gather(None)  # process 0 has written the weights
     compared = [methods.classical(name) for name in BASELINES]
     for stage in config.stages:
         path = workdir / f"{stage}.safetensors"
@@ -39,14 +41,16 @@ def report(workdir: Path, config, photos) -> str:
             protocol,
             extra={"high_frequency": power},
             labels=method.labels,
+            spread=True,
         )
         for method in compared
     ]
-    write_tables(rows, workdir)
-    shown = [(m.name, m.produce) for m in compared if m.name not in ("nearest", "lanczos")]
-    sheet.write_sheet(
-        workdir / "sheet.png", sheet.compare(shown, photos, config.scale, protocol, SHOWN)
-    )
+    if parallel.process_index() == 0:
+        write_tables(rows, workdir)
+        shown = [(m.name, m.produce) for m in compared if m.name not in ("nearest", "lanczos")]
+        sheet.write_sheet(
+            workdir / "sheet.png", sheet.compare(shown, photos, config.scale, protocol, SHOWN)
+        )
     powers = {row["name"]: row["high_frequency"] for row in rows}
     items = read_items(photos, config.scale, protocol)
     powers["HR"] = np.mean([power(item.hr, None) for item in items])

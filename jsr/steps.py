@@ -260,7 +260,10 @@ def _moving_average(ema, gen: Net, decay: float):
 
 
 def _all_finite(tree) -> jax.Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
+    broken = [jnp.any(~jnp.isfinite(x)).astype(jnp.float32) for x in jax.tree.leaves(tree)]
+    # XLA computes what is cheap anew in each of the selections that it decides, which for a network
+    # of many tensors takes it minutes to compile; a root counts as dear, and is taken once.
+    return jnp.sqrt(jnp.sum(jnp.stack(broken))) == 0
 
 
 def _where(condition, new, old):

@@ -37,13 +37,11 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
     run = Run(config, Path(workdir), profile)
     try:
         with StopSignal() as stop:
-            while run.stage is not None and not stop.requested:
+            while run.stage is not None and not run.stopping:
                 run.run_stage(stop)
             run.checkpoints.close()
         if run.stage is not None:
             run.writer.line(f"stopped at step {run.step}: rerun the same command to go on")
-            return None
-        if parallel.process_index():
             return None
         table = report(run.workdir, config, run.test)
         run.writer.line(f"wrote table.md, table.csv, table.json and sheet.png to {run.workdir}")
@@ -71,7 +69,9 @@ class Run:
         self.pairs.require(data.patch)
         for split in ("valid", "test"):
             _check_scored(photos[split], config)
+        parallel.check_same(json.dumps(config.to_dict(), sort_keys=True), "the config")
         _make_folder(workdir)
+        parallel.check_shared(workdir)
         self.checkpoints = Checkpoints(workdir, config.keep)
         lpips = perceptual.make_lpips("alexnet") if "gan" in config.stages else None
         self.facts = {
@@ -86,6 +86,9 @@ class Run:
         self.validation = Validation(self.recipe, self.pairs, photos["valid"], lpips)
         self.profile = Profile(workdir, profile)
         self.feed = open_feed(config, self.pairs, self.recipe.mesh)
+        # Whether a signal has asked any of the processes to stop.
+        self.stopping = False
+        self._agree = parallel.make_agreement(self.recipe.mesh)
         self._introduce()
 
     @property
@@ -110,10 +113,11 @@ class Run:
                 if self._evaluate() == "collapsed":
                     return self._roll_back()
                 self._save()
-            elif self._due(config.save_every, stage) or stop.requested:
+            elif self._due(config.save_every, stage) or self.stopping:
                 self._save()
-            if self.step == stage.stop or stop.requested:
+            if self.step == stage.stop or self.stopping:
                 break
+            wish = self._agree(lambda: stop.requested)
             batch = parallel.shard_batches(next(batches), self.recipe.mesh, self.feed.batch_spec)
             self.state, metrics = self.profile.run(
                 self.step, run, self.state, batch, self.feed.data
@@ -121,6 +125,7 @@ class Run:
             self.step += config.steps_per_dispatch
             self._log(stage, previous)
             previous = (self.step, metrics)
+            self.stopping = wish()
         self._log(stage, previous)
 
     def _photos(self, split: str):

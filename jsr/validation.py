@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import losses, parallel, resize
+from jsr import losses, parallel
 from jsr.pipeline import Pairs, make_batch
 from jsr.protocols import get_protocol
 from jsr.recipe import Recipe
@@ -48,26 +48,40 @@ class Validation:
         """
         recipe, config = self._recipe, self._recipe.config
         local = parallel.to_host(state.replace(gen=state.gen.replace(opt_state=None)))
-        seen: list[np.ndarray] = []
+        first: list[np.ndarray] = []
+        broken: list[bool] = []
 
         def enlarge(item):
-            sr = run(recipe.predict, local.ema, item.lr / np.float32(255.0))
-            seen.append(to_levels(sr * 255.0))
-            return seen[-1]
+            try:
+                sr = to_levels(run(recipe.predict, local.ema, item.lr / np.float32(255.0)) * 255.0)
+            except FloatingPointError:
+                broken.append(True)
+                return np.zeros_like(item.hr)
+            if item.index == 0:
+                first.append(sr)
+            return sr
 
-        protocol = get_protocol(config.protocol)
-        try:
-            row = evaluate("valid", enlarge, self._photos, "", config.scale, protocol, workers=1)
-        except FloatingPointError:
+        ranked = local.disc is not None and self._lpips is not None
+        row = evaluate(
+            "valid",
+            enlarge,
+            self._photos,
+            "",
+            config.scale,
+            get_protocol(config.protocol),
+            extra={"lpips": self._distance} if ranked else None,
+            workers=1,
+            spread=True,
+        )
+        if any(parallel.gather(bool(broken))):
             return {"psnr": math.nan, "ssim": math.nan}, None
-        scores = {"psnr": row["psnr"], "ssim": row["ssim"], "gap": self._gap(local.ema)}
-        if local.disc is not None:
-            decision = recipe.adversarial.decision
-            if decision is not None:
-                scores["d_accuracy"] = self._accuracy(local, decision)
-            if self._lpips is not None:
-                scores["lpips"] = self._distance(seen)
-        return scores, seen[0]
+        scores = {name: row[name] for name in ("psnr", "ssim")} | {"gap": self._gap(local.ema)}
+        if local.disc is not None and recipe.adversarial.decision is not None:
+            scores["d_accuracy"] = self._accuracy(local, recipe.adversarial.decision)
+        if ranked:
+            scores["lpips"] = row["lpips"]
+        # What a process decides by must be the same in all, to the last bit.
+        return parallel.gather(scores)[0], first[0] if first else None
 
     def _gap(self, variables) -> float:
         gains = {}
@@ -85,13 +99,9 @@ class Validation:
         fake = self._recipe.judge(disc, sr, batch["lr"])
         return float(losses.accuracy(real, fake, decision))
 
-    def _distance(self, seen: list[np.ndarray]) -> float:
-        distances = []
-        for sr, photo in zip(seen, self._photos, strict=True):
-            hr = resize.crop_to_multiple(photo, self._recipe.config.scale)
-            pair = (jnp.asarray(p[None], jnp.float32) / 255.0 for p in (sr, hr))
-            distances.append(float(self._lpips(*pair)[0]))
-        return float(np.mean(distances))
+    def _distance(self, sr: np.ndarray, hr: np.ndarray) -> float:
+        pair = (jnp.asarray(p[None], jnp.float32) / 255.0 for p in (sr, hr))
+        return float(self._lpips(*pair)[0])
 
     def _bicubic_psnr(self, batch: dict) -> float:
         shape = batch["hr"].shape
