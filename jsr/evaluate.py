@@ -23,7 +23,7 @@ from jsr.extra_metrics import make_extra
 from jsr.images import WRITERS
 from jsr.methods import Method
 from jsr.protocols import LR_FAMILIES, METRICS, Protocol
-from jsr.scoring import evaluate
+from jsr.scoring import Fault, evaluate, tell
 from jsr.sr_folder import open_sr_folder
 
 SHEET_PHOTOS = 5
@@ -33,7 +33,7 @@ OUTPUTS = ("json", "csv", "markdown", "latex", "sheet", "plot")
 def define_flags() -> None:
     """Define the options of the command line."""
     text, choice = flags.DEFINE_string, flags.DEFINE_enum
-    whole = "a path with , = or + in it is taken whole"
+    whole = "a path that exists is taken whole, whatever , = or + it holds"
     text("weights", None, f"A,B: files or workdirs; NAME=A names a row, A+B are seeds; {whole}")
     text("baselines", None, f"{', '.join(methods.CLASSICAL)}, or all")
     text("datasets", None, "set5,set14,bsd100,urban100,manga109,div2k_val,pairs,...")
@@ -47,7 +47,9 @@ def define_flags() -> None:
     text("lr_dir", None, "the folder of LR files, where not in the dataset's usual place")
     text("metrics", "psnr,ssim", "also ms_ssim, lpips_alexnet, lpips_vgg16, niqe")
     text("niqe_model", None, "modelparameters.mat of NIQE's authors, for the metric niqe_published")
-    flags.DEFINE_bool("ensemble", False, "average over the eight orientations; names get a +")
+    flags.DEFINE_bool(
+        "ensemble", False, "average over the eight orientations; names of files get a +"
+    )
     flags.DEFINE_integer("tile", 0, "cut LR into tiles of this side; 0: whole pictures", 0)
     flags.DEFINE_bool("speed", False, "also throughput and peak memory, at 1280x720 of SR")
     text("reference", None, "the row that others are tested against (p of Wilcoxon's test)")
@@ -64,7 +66,7 @@ def main(words: list[str], options) -> None:
     parallel.start()
     entries = _entries(options)
     _check_outputs(options, entries)
-    failed: list[str] = []
+    failed: list[Fault] = []
     rows, scored = [], []
     plan = _plan(options, entries)
     for planned in plan:
@@ -73,12 +75,12 @@ def main(words: list[str], options) -> None:
             rows.append(_row(options, entry, photos, scale, protocol, failed))
             scored.append(planned)
         except UserError as error:
-            failed.append(f"{entry.name}, {photos.title} x{scale}: {error}")
+            failed.append(Fault(f"{entry.name}, {photos.title} x{scale}", "", str(error)))
         # No other row runs this network at these sizes; the sheet does at the first ones.
         if not options.sheet or photos is not plan[0][0]:
             jax.clear_caches()
     if not rows:
-        lines = list(dict.fromkeys(failed))
+        lines = tell(failed)
         raise UserError("\n".join(["no row could be scored:", *lines] if lines[1:] else lines))
     if options.reference and any(row["name"] == options.reference for row in rows):
         seeds.add_significance(rows, options.reference)
@@ -88,9 +90,9 @@ def main(words: list[str], options) -> None:
             try:
                 _write_sheet(options, scored, failed)
             except UserError as error:
-                failed.append(f"--sheet {options.sheet}: {error}")
+                failed.append(Fault(f"--sheet {options.sheet}", "", str(error)))
     if failed:
-        lines = "\n".join(f"error: {line}" for line in dict.fromkeys(failed))
+        lines = "\n".join(f"error: {line}" for line in tell(failed))
         raise PartlyDone(f"{lines}\nthe table is without them")
 
 
@@ -227,7 +229,7 @@ def _show(options, rows: list[dict]) -> None:
         plot.write_plot(Path(options.plot), rows)
 
 
-def _write_sheet(options, scored: list, failed: list[str]) -> None:
+def _write_sheet(options, scored: list, failed: list[Fault]) -> None:
     """The first pictures of the first dataset and scale, by every method that has a row of them."""
     photos, scale, _, protocol = scored[0]
     compared = [
@@ -239,7 +241,8 @@ def _write_sheet(options, scored: list, failed: list[str]) -> None:
     made = sheets.compare(compared, photos, scale, protocol, SHEET_PHOTOS, options.lr, left_out)
     sheets.write_sheet(Path(options.sheet), made)
     if left_out:
-        failed.append(f"--sheet {options.sheet}: is without {first_of(left_out)}, for that reason")
+        reason = f"is without {first_of(left_out)}, for the reasons above"
+        failed.append(Fault(f"--sheet {options.sheet}", "", reason))
 
 
 def _producer(entry: Entry, photos: TestPictures, scale: int, protocol: Protocol) -> Callable:

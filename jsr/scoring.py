@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -17,6 +18,26 @@ from jsr.protocols import Protocol
 # A figure of (sr, hr). Raises ValueError, saying why, for a picture that has none.
 Extra = Callable[[np.ndarray, np.ndarray], float]
 SHOWN = 3
+
+
+class Fault(NamedTuple):
+    """Why pictures ("" for all) of a row could not be scored, or have not every figure."""
+
+    row: str
+    pictures: str
+    reason: str
+
+
+def tell(faults: list[Fault]) -> list[str]:
+    """A line for each reason, whatever the number of rows that met it on the same pictures."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row, pictures, reason in faults:
+        rows.setdefault((pictures, reason), []).append(row)
+    lines = []
+    for (pictures, reason), met in rows.items():
+        others = f" (and {len(met) - 1} more)" if len(met) > 1 else ""
+        lines.append(f"{met[0]}{others}{pictures and f', {pictures}'}: {reason}")
+    return lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +69,7 @@ def evaluate(
     wanted: tuple[str, ...] = ("psnr", "ssim"),
     extra: dict[str, Extra] | None = None,
     labels: dict | None = None,
-    failed: list[str] | None = None,
+    failed: list[Fault] | None = None,
     workers: int | None = None,
     spread: bool = False,
     progress: bool = False,
@@ -58,8 +79,8 @@ def evaluate(
     produce: gives SR (uint8) of an item. photos: `Photos`, or what has `names` and items. lr: the
     family of LR, or "files" (`photos.read_lr`). wanted: metrics of `protocols.METRICS`. extra:
     further figures by name; a picture that has none counts for the others alone. labels: what the
-    row says beside. failed: collects a line for each reason why pictures, or their figures, could
-    not be scored; without it the first one raises. workers: threads, the processor's cores if not
+    row says beside. failed: collects the reasons why pictures, or figures of theirs, could not be
+    scored; without it the first one raises. workers: threads, the processor's cores if not
     given. spread: each process scores its share, and all get the row. Neither changes a figure.
     Memory holds one picture a thread.
 
@@ -97,7 +118,7 @@ def evaluate(
     if not images:
         raise UserError(f"no picture of {dataset} could be scored{_told_as_one(faults)}")
     if failed is not None:
-        failed += [f"{title}, {_pictures(faults[reason])}: {reason}" for reason in faults]
+        failed += [Fault(title, _pictures(faults[reason]), reason) for reason in faults]
     return tables.mean_row(name, dataset, scale, protocol.name, lr, images, labels)
 
 

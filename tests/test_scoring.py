@@ -14,7 +14,7 @@ from jsr import color, metrics, report, resize, sheet
 from jsr.errors import UserError
 from jsr.methods import Method, classical
 from jsr.protocols import get_protocol
-from jsr.scoring import evaluate, high_frequency, read_item, read_items
+from jsr.scoring import Fault, evaluate, high_frequency, read_item, read_items, tell
 
 Y = get_protocol("y")
 
@@ -123,7 +123,8 @@ def test_what_cannot_be_scored_is_named_and_the_others_are(photos):
     failed = []
     row = evaluate("bicubic", bicubic, tiny, "cats", 2, Y, failed=failed)
     assert [image["name"] for image in row["images"]] == ["photo0", "photo2"]
-    assert len(failed) == 1 and failed[0].startswith("bicubic, cats x2, photo1: is too small")
+    (line,) = tell(failed)
+    assert line.startswith("bicubic, cats x2, photo1: is too small")
 
     def nan(item):
         raise FloatingPointError("the network's output is not finite")
@@ -148,7 +149,15 @@ def test_a_reason_is_told_once(photos):
     many = Photos(*photos, *photos, photos[0])
     row = evaluate("net", odd, many, "cats", 2, Y, failed=failed)
     assert [image["name"] for image in row["images"]] == ["photo2"]
-    assert failed == ["net, cats x2, 4 (photo0, photo1, photo3, ...): no such luck"]
+    told = "4 (photo0, photo1, photo3, ...): no such luck"
+    assert tell(failed) == [f"net, cats x2, {told}"]
+    evaluate("other", odd, many, "cats", 2, Y, failed=failed)
+    evaluate("other", odd, Photos(*photos, photos[0]), "cats", 2, Y, failed=failed)
+    assert tell([*failed, Fault("third, cats x2", "", "no files")]) == [
+        f"net, cats x2 (and 1 more), {told}",
+        "other, cats x2, 2 (photo0, photo1): no such luck",
+        "third, cats x2: no files",
+    ]
 
 
 def test_a_picture_without_a_figure_counts_for_the_others(photos):
@@ -161,7 +170,7 @@ def test_a_picture_without_a_figure_counts_for_the_others(photos):
     row = evaluate("net", bicubic, photos, "cats", 2, Y, extra={"niqe": cold}, failed=failed)
     assert (row["niqe"], row["counts"]) == (3, {"niqe": 1}) and len(row["images"]) == 2
     assert row["psnr"] == np.mean([image["psnr"] for image in row["images"]])
-    assert failed == ["net, cats x2, photo1: has no niqe: it is flat all over"]
+    assert tell(failed) == ["net, cats x2, photo1: has no niqe: it is flat all over"]
     with pytest.raises(UserError, match="has no niqe: it is flat all over"):
         evaluate("net", bicubic, photos, "cats", 2, Y, extra={"niqe": cold})
 
