@@ -89,7 +89,7 @@ def main(words: list[str], options) -> None:
         if options.sheet:
             try:
                 _write_sheet(options, scored, failed)
-            except UserError as error:
+            except (UserError, ValueError) as error:
                 failed.append(Fault(f"--sheet {options.sheet}", "", str(error)))
     if failed:
         lines = "\n".join(f"error: {line}" for line in tell(failed))
