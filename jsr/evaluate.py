@@ -5,66 +5,40 @@
 --baselines bicubic,lanczos --datasets set5 --scale 2,3,4      classical ways
 """
 
-import dataclasses
 import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import jax
 from absl import flags
 
 from jsr import command_line, markup, methods, model_cost, parallel, plot, protocols, seeds, tables
 from jsr import sheet as sheets
 from jsr.datasets.benchmarks import TestPictures, open_test_pictures
+from jsr.datasets.pairing import first_of
+from jsr.entries import Entry, baseline_entries, folder_entries, network_entries
 from jsr.errors import PartlyDone, UserError
 from jsr.extra_metrics import make_extra
 from jsr.images import WRITERS
 from jsr.methods import Method
 from jsr.protocols import LR_FAMILIES, METRICS, Protocol
-from jsr.scoring import evaluate
+from jsr.scoring import Fault, evaluate, tell
 from jsr.sr_folder import open_sr_folder
-from jsr.weights import find_weights, load_network
 
 SHEET_PHOTOS = 5
 OUTPUTS = ("json", "csv", "markdown", "latex", "sheet", "plot")
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """What makes one row of each dataset and scale.
-
-    methods: {scale: a method, or several weights of one (its seeds)}; the key None stands for
-    every scale. folder: that of SR pictures, where there are files instead of methods.
-    """
-
-    name: str
-    methods: dict[int | None, tuple[Method, ...]]
-    folder: Path | None = None
-
-    @property
-    def scales(self) -> set[int]:
-        """The scales it is bound to; empty for what takes any."""
-        return {scale for scale in self.methods if scale is not None}
-
-    def at(self, scale: int) -> tuple[Method, ...] | None:
-        """Its methods for that scale, None where it has none."""
-        return self.methods.get(scale, self.methods.get(None))
-
-    @property
-    def protocol(self) -> str | None:
-        """The protocol that its weights state."""
-        first = next(iter(self.methods.values()))
-        return first[0].facts.get("protocol") if first else None
-
-
 def define_flags() -> None:
     """Define the options of the command line."""
     text, choice = flags.DEFINE_string, flags.DEFINE_enum
-    text("weights", None, "A,B: files or workdirs; NAME=A names a row, A+B are seeds of one")
+    whole = "a path that exists is taken whole, whatever , = or + it holds"
+    text("weights", None, f"A,B: files or workdirs; NAME=A names a row, A+B are seeds; {whole}")
     text("baselines", None, f"{', '.join(methods.CLASSICAL)}, or all")
     text("datasets", None, "set5,set14,bsd100,urban100,manga109,div2k_val,pairs,...")
     text("data_dir", None, "the folder that holds the datasets")
-    text("sr", None, "A,NAME=B: folders of SR pictures, to be scored against --hr")
+    text("sr", None, f"A,NAME=B: folders of SR pictures, to be scored against --hr; {whole}")
     text("hr", None, "the folder of HR pictures for --sr")
     text("scale", None, "2,3,4: default that of the weights")
     text("protocol", None, f"{', '.join(protocols.PROTOCOLS)}; default that of the weights, else y")
@@ -73,7 +47,9 @@ def define_flags() -> None:
     text("lr_dir", None, "the folder of LR files, where not in the dataset's usual place")
     text("metrics", "psnr,ssim", "also ms_ssim, lpips_alexnet, lpips_vgg16, niqe")
     text("niqe_model", None, "modelparameters.mat of NIQE's authors, for the metric niqe_published")
-    flags.DEFINE_bool("ensemble", False, "average over the eight orientations (x8)")
+    flags.DEFINE_bool(
+        "ensemble", False, "average over the eight orientations; names of files get a +"
+    )
     flags.DEFINE_integer("tile", 0, "cut LR into tiles of this side; 0: whole pictures", 0)
     flags.DEFINE_bool("speed", False, "also throughput and peak memory, at 1280x720 of SR")
     text("reference", None, "the row that others are tested against (p of Wilcoxon's test)")
@@ -90,43 +66,45 @@ def main(words: list[str], options) -> None:
     parallel.start()
     entries = _entries(options)
     _check_outputs(options, entries)
-    failed: list[str] = []
-    rows = []
+    failed: list[Fault] = []
+    rows, scored = [], []
     plan = _plan(options, entries)
-    for photos, scale, entry, protocol in plan:
+    for planned in plan:
+        photos, scale, entry, protocol = planned
         try:
             rows.append(_row(options, entry, photos, scale, protocol, failed))
+            scored.append(planned)
         except UserError as error:
-            failed.append(f"{entry.name}, {photos.title} x{scale}: {error}")
+            failed.append(Fault(f"{entry.name}, {photos.title} x{scale}", "", str(error)))
+        # No other row runs this network at these sizes; the sheet does at the first ones.
+        if not options.sheet or photos is not plan[0][0]:
+            jax.clear_caches()
     if not rows:
-        raise UserError("\n".join(["no row could be scored:", *dict.fromkeys(failed)]))
+        lines = tell(failed)
+        raise UserError("\n".join(["no row could be scored:", *lines] if lines[1:] else lines))
     if options.reference and any(row["name"] == options.reference for row in rows):
         seeds.add_significance(rows, options.reference)
     if parallel.process_index() == 0:
         _show(options, rows)
         if options.sheet:
             try:
-                _write_sheet(options, plan)
-            except (UserError, FloatingPointError, ValueError) as error:
-                failed.append(f"--sheet {options.sheet}: {error}")
+                _write_sheet(options, scored, failed)
+            except (UserError, ValueError) as error:
+                failed.append(Fault(f"--sheet {options.sheet}", "", str(error)))
     if failed:
-        lines = "\n".join(f"error: {line}" for line in dict.fromkeys(failed))
+        lines = "\n".join(f"error: {line}" for line in tell(failed))
         raise PartlyDone(f"{lines}\nthe table is without them")
 
 
 def _entries(options) -> list[Entry]:
     """The rows in order: baselines, weights, folders."""
-    if not any((options.weights, options.baselines, options.sr)):
-        raise UserError("nothing to score: give --weights, --baselines, or --sr and --hr")
-    if bool(options.sr) != bool(options.hr):
-        raise UserError("--sr and --hr go together: a folder of SR and one of HR pictures")
-    if options.sr and options.weights:
-        raise UserError("--weights go with --datasets, --sr with --hr: run them one by one")
-    baselines = _words(options.baselines)
-    baselines = list(methods.CLASSICAL) if baselines == ["all"] else baselines
-    entries = [Entry(name, {None: (methods.classical(name),)}) for name in baselines]
-    entries += [_network_entry(word, options) for word in _words(options.weights)]
-    entries += [_folder_entry(word) for word in _words(options.sr)]
+    _check_inputs(options)
+    chosen = {_whole(scale) for scale in _words(options.scale)}
+    entries = [
+        *baseline_entries(_words(options.baselines)),
+        *network_entries(options.weights, chosen, options.ensemble, options.tile),
+        *folder_entries(options.sr),
+    ]
     names = [entry.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
@@ -134,32 +112,21 @@ def _entries(options) -> list[Entry]:
     return entries
 
 
-def _folder_entry(word: str) -> Entry:
-    name, _, folder = word.rpartition("=")
-    return Entry(name or Path(folder).name, {None: ()}, Path(folder))
-
-
-def _network_entry(word: str, options) -> Entry:
-    name, equals, specs = word.rpartition("=")
-    chosen = {_whole(scale) for scale in _words(options.scale)}
-    found: dict[int, tuple[Method, ...]] = {}
-    for spec in specs.split("+"):
-        path = find_weights(spec)
-        name = name or (path.parent.name if path.stem == "best" else path.stem)
-        network = load_network(path)
-        scales = [s for s in network.facts["scales"] if s in chosen]
-        # Of weights that serve several scales, those that are usually reported.
-        for scale in scales or [s for s in network.facts["scales"] if s <= max(4, network.scale)]:
-            at_scale = load_network(path, scale=scale)
-            method = methods.from_network(
-                name, path, at_scale, ensemble=options.ensemble, tile=options.tile
-            )
-            found[scale] = (*found.get(scale, ()), method)
-    if any(len(seeds) != len(specs.split("+")) for seeds in found.values()):
-        raise UserError(f"{word}: the seeds of one row must have the same scales")
-    if options.ensemble and not equals:
-        name += " x8"
-    return Entry(name, found)
+def _check_inputs(options) -> None:
+    """Raise UserError for options of what to score that do not go together."""
+    if not any((options.weights, options.baselines, options.sr)):
+        raise UserError("nothing to score: give --weights, --baselines, or --sr and --hr")
+    if bool(options.sr) != bool(options.hr):
+        raise UserError("--sr and --hr go together: a folder of SR and one of HR pictures")
+    if options.sr and options.weights:
+        raise UserError("--weights go with --datasets, --sr with --hr: run them one by one")
+    if options.hr and (options.datasets or options.data_dir):
+        beside = "--datasets" if options.datasets else "--data_dir"
+        raise UserError(f"{beside} and --hr both say what to score on: leave one of them out")
+    if options.lr_dir and options.lr != "files":
+        raise UserError("--lr_dir is read by --lr files alone: add it, or leave --lr_dir out")
+    if not _words(options.metrics):
+        raise UserError("--metrics is empty: psnr,ssim")
 
 
 def _plan(options, entries: list[Entry]):
@@ -224,13 +191,17 @@ def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, fail
         produce = open_sr_folder(entry.folder, photos, protocol)
         return score(entry.name, produce, lr="given", labels=expected)
     rows = []
-    for method in entry.at(scale):
+    methods_of_row = entry.at(scale)
+    for method in methods_of_row:
         labels = {**expected, **method.labels, **_speed(options, method)}
-        rows.append(score(entry.name, method.produce, lr=options.lr, labels=labels))
+        # Which one of several weights failed is told by the hash that the table has.
+        which = f" [{method.labels['weights']}]" if len(methods_of_row) > 1 else ""
+        rows.append(score(entry.name + which, method.produce, lr=options.lr, labels=labels))
     try:
-        return rows[0] if len(rows) == 1 else seeds.seeds_row(rows)
+        row = rows[0] if len(rows) == 1 else seeds.seeds_row(rows)
     except ValueError as error:
         raise UserError(str(error)) from error
+    return {**row, "name": entry.name}
 
 
 def _speed(options, method: Method) -> dict:
@@ -258,16 +229,20 @@ def _show(options, rows: list[dict]) -> None:
         plot.write_plot(Path(options.plot), rows)
 
 
-def _write_sheet(options, plan: list) -> None:
-    """The first pictures of the first dataset and scale, by every method."""
-    photos, scale, _, protocol = plan[0]
+def _write_sheet(options, scored: list, failed: list[Fault]) -> None:
+    """The first pictures of the first dataset and scale, by every method that has a row of them."""
+    photos, scale, _, protocol = scored[0]
     compared = [
         (entry.name, _producer(entry, photos, scale, protocol))
-        for pictures, _, entry, rule in plan
+        for pictures, _, entry, rule in scored
         if pictures is photos and rule is protocol
     ]
-    made = sheets.compare(compared, photos, scale, protocol, SHEET_PHOTOS, options.lr)
+    left_out: list[str] = []
+    made = sheets.compare(compared, photos, scale, protocol, SHEET_PHOTOS, options.lr, left_out)
     sheets.write_sheet(Path(options.sheet), made)
+    if left_out:
+        reason = f"is without {first_of(left_out)}, for the reasons above"
+        failed.append(Fault(f"--sheet {options.sheet}", "", reason))
 
 
 def _producer(entry: Entry, photos: TestPictures, scale: int, protocol: Protocol) -> Callable:

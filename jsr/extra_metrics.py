@@ -1,6 +1,8 @@
 """Metrics beyond PSNR and SSIM, by name: LPIPS and NIQE, on whole RGB pictures."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,9 @@ def make_extra(
     """The metric as a function of SR and HR, both uint8 [h, w, 3].
 
     Nothing is left out at the borders, as the metrics' authors do. `niqe` is by jsr's own model,
-    `niqe_published` by the file `niqe_model` (see `niqe.load_model`). Raises UserError for an
-    unknown name, under a protocol of Y, and for LPIPS where its weights are not in the cache.
+    `niqe_published` by the file `niqe_model` (see `niqe.load_model`); both raise ValueError for a
+    picture that is flat or under 96 pixels. Raises UserError for an unknown name, under a protocol
+    of Y, and for LPIPS where its weights are not in the cache.
     """
     if name not in (*LPIPS, *NIQE):
         known = ", ".join((*METRICS, *LPIPS, *NIQE))
@@ -32,7 +35,14 @@ def make_extra(
     if name == "niqe_published" and not niqe_model:
         raise UserError("niqe_published needs --niqe_model: the authors' modelparameters.mat")
     model = niqe.own_fit() if name == "niqe" else niqe.load_model(Path(niqe_model))
-    return lambda sr, _hr: niqe.niqe(sr, model)
+    return partial(_niqe, model)
+
+
+def _niqe(model: niqe.NiqeModel, sr: np.ndarray, _hr: np.ndarray) -> float:
+    found = niqe.niqe(sr, model)
+    if math.isnan(found):
+        raise ValueError("it is flat all over")
+    return found
 
 
 def _lpips(network: str) -> Callable:

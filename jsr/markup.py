@@ -6,6 +6,16 @@ import re
 from jsr import tables
 from jsr.tables import FIGURES
 
+# What a backslash before it does not make LaTeX print.
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
@@ -24,10 +34,11 @@ def to_markdown_per_image(rows: list[dict]) -> str:
     """
     texts = []
     for title, ((_, group), *lines) in tables.blocks(rows):
+        keys = tables.image_figures(group)
         cells = [["image", *(row["name"] for row in group)]]
         for name, entries in lines:
-            figures = zip(*(_ranked(entries, key) for key in ("psnr", "ssim")), strict=True)
-            cells.append([name, *(" / ".join(map(_bold, pair)) for pair in figures)])
+            figures = zip(*(_ranked(entries, key) for key in keys), strict=True)
+            cells.append([name, *(" / ".join(map(_bold, told)) for told in figures)])
         texts.append("\n".join([title, "", *markdown_lines(cells, 1)]))
     return "\n\n".join(texts) + "\n"
 
@@ -129,7 +140,8 @@ def _emphasised(figure: tuple[str, int]) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text)
+    """Text as LaTeX prints it, in any of its font encodings."""
+    return re.sub(r"[&%$#_{}\\~^<>|]", lambda found: LATEX.get(found[0], rf"\{found[0]}"), text)
 
 
 def markdown_lines(cells: list[list[str]], left: int) -> list[str]:

@@ -68,7 +68,7 @@ class Method:
 
     It returns uint8 [h * scale, w * scale, c] and may be called from several threads. `facts`:
     what is known of a network ("scale", "channels", "protocol"); empty for the classical ways.
-    `labels`: what tables say beside the figures ("weights", the hash; "parameters").
+    `labels`: what tables say beside the figures ("weights", the hash; "parameters", ...).
     """
 
     name: str
@@ -133,5 +133,7 @@ def from_network(
     labels = {
         "weights": weights.weights_hash(path),
         "parameters": model_cost.parameters(network.variables),
+        "ensemble": ensemble,
+        "tile": tile,
     }
     return Method(name, enlarge, network.facts, labels, network)

@@ -1,15 +1,19 @@
 """The scatter that papers print: PSNR against parameters and, where it was measured, speed."""
 
+from io import BytesIO
 from pathlib import Path
 
+from jsr import tables
 from jsr.errors import UserError
+from jsr.weights import write_whole
 
 
 def write_plot(path: Path, rows: list[dict]) -> None:
     """Draw each row that has parameters as a point, a panel for each dataset and scale.
 
-    Where rows have "megapixels_per_second" a second line of panels shows it. Raises UserError where
-    matplotlib is not installed, no row is of a network, or the format is unknown.
+    Where rows have "megapixels_per_second" a second line of panels shows it. Names are marked as
+    tables mark them. The file is written whole or not at all. Raises UserError where matplotlib is
+    not installed, no row is of a network, or the format is unknown.
     """
     drawn = [row for row in rows if row.get("parameters")]
     if not drawn:
@@ -26,12 +30,18 @@ def write_plot(path: Path, rows: list[dict]) -> None:
     for line, (key, label) in zip(grid, axes_keys.items(), strict=True):
         for axes, panel in zip(line, panels, strict=True):
             here = [r for r in drawn if (r["dataset"], r["scale"]) == panel and key in r]
-            _draw(axes, here, key, label)
-            axes.set_title(f"{panel[0]} x{panel[1]}, protocol {drawn[0]['protocol']}")
+            names = [
+                row["name"] + (tables.MARK if tables.marked(rows, row) else "") for row in here
+            ]
+            _draw(axes, here, names, key, label)
+            protocols = ", ".join(dict.fromkeys(row["protocol"] for row in here))
+            axes.set_title(f"{panel[0]} x{panel[1]}, protocol {protocols}")
+    image = BytesIO()
     try:
-        figure.savefig(path, dpi=150)
-    except (ValueError, OSError) as error:
+        figure.savefig(image, format=path.suffix.lower().removeprefix("."), dpi=150)
+    except ValueError as error:
         raise UserError(f"--plot {path}: {error}") from error
+    write_whole(path, image.getvalue())
 
 
 def check(path: Path) -> None:
@@ -51,12 +61,11 @@ def _matplotlib():
     return matplotlib
 
 
-def _draw(axes, rows: list[dict], key: str, label: str) -> None:
-    for row in rows:
-        axes.plot(row[key], row["psnr"], "o")
-        axes.annotate(
-            row["name"], (row[key], row["psnr"]), xytext=(4, 4), textcoords="offset points"
-        )
+def _draw(axes, rows: list[dict], names: list[str], key: str, label: str) -> None:
+    for row, name in zip(rows, names, strict=True):
+        place = (row[key], row["psnr"])
+        axes.plot(*place, "o")
+        axes.annotate(name, place, xytext=(4, 4), textcoords="offset points")
     axes.set_xscale("log")
     axes.margins(0.25)
     axes.set_xlabel(label)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -12,6 +14,30 @@ from tqdm import tqdm
 from jsr import parallel, protocols, resize, tables
 from jsr.errors import UserError
 from jsr.protocols import Protocol
+
+# A figure of (sr, hr). Raises ValueError, saying why, for a picture that has none.
+Extra = Callable[[np.ndarray, np.ndarray], float]
+SHOWN = 3
+
+
+class Fault(NamedTuple):
+    """Why pictures ("" for all) of a row could not be scored, or have not every figure."""
+
+    row: str
+    pictures: str
+    reason: str
+
+
+def tell(faults: list[Fault]) -> list[str]:
+    """A line for each reason, whatever the number of rows that met it on the same pictures."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row, pictures, reason in faults:
+        rows.setdefault((pictures, reason), []).append(row)
+    lines = []
+    for (pictures, reason), met in rows.items():
+        others = f" (and {len(met) - 1} more)" if len(met) > 1 else ""
+        lines.append(f"{met[0]}{others}{pictures and f', {pictures}'}: {reason}")
+    return lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +67,9 @@ def evaluate(
     protocol: Protocol,
     lr: str = "symmetric",
     wanted: tuple[str, ...] = ("psnr", "ssim"),
-    extra: dict[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
+    extra: dict[str, Extra] | None = None,
     labels: dict | None = None,
-    failed: list[str] | None = None,
+    failed: list[Fault] | None = None,
     workers: int | None = None,
     spread: bool = False,
     progress: bool = False,
@@ -52,24 +78,29 @@ def evaluate(
 
     produce: gives SR (uint8) of an item. photos: `Photos`, or what has `names` and items. lr: the
     family of LR, or "files" (`photos.read_lr`). wanted: metrics of `protocols.METRICS`. extra:
-    further figures by name, functions of (sr, hr). labels: what the row says beside. failed:
-    collects a line for each picture that could not be scored; without it the first one raises.
-    workers: threads, the processor's cores if not given. spread: each process scores its share,
-    and all get the row. Neither changes a figure. Memory holds one picture a thread.
+    further figures by name; a picture that has none counts for the others alone. labels: what the
+    row says beside. failed: collects the reasons why pictures, or figures of theirs, could not be
+    scored; without it the first one raises. workers: threads, the processor's cores if not
+    given. spread: each process scores its share, and all get the row. Neither changes a figure.
+    Memory holds one picture a thread.
 
     Raises UserError when no picture could be scored, and what `produce` raises.
     """
     process, processes = (parallel.process_index(), parallel.process_count()) if spread else (0, 1)
     indices = range(len(photos.names))[process::processes]
 
-    def score_one(index: int) -> dict | str:
+    def score_one(index: int) -> tuple[dict | None, list[str]]:
+        """The image's entry, None where it could not be scored; and why not, or not all."""
         try:
             item = read_item(photos, index, scale, protocol, lr)
-            return {"name": item.name, **_score(item, produce, protocol, wanted, extra or {})}
+            figures, lacking = _score(item, produce, protocol, wanted, extra or {})
+            if lacking and failed is None:
+                raise UserError(lacking[0])
         except (UserError, FloatingPointError) as error:
             if failed is None:
                 raise
-            return f"{name}, {dataset} x{scale}, {photos.names[index]}: {error}"
+            return None, [str(error)]
+        return {"name": item.name, **figures}, lacking
 
     count = min(workers or os.cpu_count() or 1, max(len(indices), 1))
     with ThreadPoolExecutor(count) as pool:
@@ -79,12 +110,15 @@ def evaluate(
     if processes > 1:
         shares = parallel.gather(results)
         results = [shares[i % processes][i // processes] for i in range(len(photos.names))]
-    images = [result for result in results if not isinstance(result, str)]
-    lines = [result for result in results if isinstance(result, str)]
+    images = [image for image, _ in results if image is not None]
+    faults: dict[str, list[str]] = {}
+    for picture, (_, reasons) in zip(photos.names, results, strict=True):
+        for reason in reasons:
+            faults.setdefault(reason, []).append(picture)
     if not images:
-        raise UserError("\n".join([f"no picture of {dataset} could be scored:", *lines]))
+        raise UserError(f"no picture of {dataset} could be scored{_told_as_one(faults)}")
     if failed is not None:
-        failed += lines
+        failed += [Fault(title, _pictures(faults[reason]), reason) for reason in faults]
     return tables.mean_row(name, dataset, scale, protocol.name, lr, images, labels)
 
 
@@ -139,12 +173,33 @@ def high_frequency(y: np.ndarray, scale: int) -> float:
     return float(spectrum[rows[:, None] | columns[None, :]].sum() / (window**2).sum() / y.size)
 
 
-def _score(item: Item, produce, protocol: Protocol, wanted, extra) -> dict[str, float]:
+def _score(item: Item, produce, protocol, wanted, extra) -> tuple[dict[str, float], list[str]]:
+    """The figures, NaN for those that the picture has not, and why it has not."""
     sr = produce(item)
     if sr.shape != item.hr.shape:
         raise UserError(f"SR is {size(sr)}, but HR is {size(item.hr)}")
     try:
         figures = protocols.score(sr, item.hr, item.scale, protocol, wanted)
-        return figures | {key: float(figure(sr, item.hr)) for key, figure in extra.items()}
     except ValueError as error:
         raise UserError(f"cannot be scored: {error}") from error
+    lacking = []
+    for key, figure in extra.items():
+        try:
+            figures[key] = float(figure(sr, item.hr))
+        except ValueError as error:
+            figures[key] = math.nan
+            lacking.append(f"has no {key}: {error}")
+    return figures, lacking
+
+
+def _pictures(names: list[str]) -> str:
+    """A picture's name, or how many there are and the first ones."""
+    more = ", ..." if len(names) > SHOWN else ""
+    return names[0] if len(names) == 1 else f"{len(names)} ({', '.join(names[:SHOWN])}{more})"
+
+
+def _told_as_one(faults: dict[str, list[str]]) -> str:
+    """Why nothing could be scored: the reason, or where there are several, a line each."""
+    if len(faults) == 1:
+        return f": {next(iter(faults))}"
+    return ":" + "".join(f"\n  {_pictures(names)}: {reason}" for reason, names in faults.items())

@@ -1,5 +1,7 @@
 """Several weights of one method: their mean and spread, and whether two methods really differ."""
 
+import math
+
 import numpy as np
 from scipy import stats
 
@@ -7,21 +9,20 @@ from jsr import tables
 
 
 def seeds_row(rows: list[dict]) -> dict:
-    """One row from those of several weights (seeds) of a method on the same images.
+    """One row from those of several weights (seeds) of a method.
 
-    Figures are means over the seeds; "std" is the sample deviation (n - 1) of the rows' figures,
-    and each image's entry is its mean. Raises ValueError when the images differ.
+    Figures are means over the seeds, of the images that all of them were scored on; so are speed
+    and memory. "std" is the sample deviation (n - 1) of the rows' figures, and each image's entry
+    is its mean. Raises ValueError when the seeds have no image in common.
     """
-    names = [image["name"] for image in rows[0]["images"]]
-    if any([image["name"] for image in row["images"]] != names for row in rows):
-        raise ValueError(f"the seeds of {rows[0]['name']} were not scored on the same images")
-    entries = zip(*(row["images"] for row in rows), strict=True)
-    images = [{"name": seeds[0]["name"], **_means(seeds)} for seeds in entries]
+    rows = _on_shared_images(rows)
+    images = [_mean_image(seeds) for seeds in zip(*(row["images"] for row in rows), strict=True)]
     figures = [key for key in images[0] if key != "name"]
+    measured = [key for key in tables.FIGURES if key in rows[0] and key not in figures]
     labels = {key: value for key, value in rows[0].items() if key not in (*figures, "images")}
     labels["weights"] = "+".join(str(row.get("weights", "")) for row in rows)
     deviations = {key: float(np.std([row[key] for row in rows], ddof=1)) for key in figures}
-    means = {key: float(np.mean([row[key] for row in rows])) for key in figures}
+    means = {key: float(np.mean([row[key] for row in rows])) for key in (*figures, *measured)}
     return {**labels, **means, "seeds": len(rows), "std": deviations, "images": images}
 
 
@@ -39,9 +40,31 @@ def add_significance(rows: list[dict], reference: str) -> None:
         row["p"] = _p_value(row, next((r for r in rows if _same(r, row, reference)), None))
 
 
-def _means(entries) -> dict[str, float]:
-    keys = [key for key in entries[0] if key != "name"]
-    return {key: float(np.mean([entry[key] for entry in entries])) for key in keys}
+def _on_shared_images(rows: list[dict]) -> list[dict]:
+    """The rows as they would be without the images and the figures that any of them lacks."""
+    found = [{image["name"]: image for image in row["images"]} for row in rows]
+    names = [name for name in found[0] if all(name in images for images in found)]
+    if not names:
+        raise ValueError(f"the seeds of {rows[0]['name']} were not scored on the same images")
+    figures = [key for key in rows[0]["images"][0] if key != "name"]
+    lacking = [
+        {key: math.nan for key in figures if any(math.isnan(images[n][key]) for images in found)}
+        for n in names
+    ]
+    return [
+        tables.mean_row(
+            *(row[label] for label in tables.LABELS),
+            [{**images[n], **gaps} for n, gaps in zip(names, lacking, strict=True)],
+            {key: row[key] for key in row if key not in (*figures, *tables.LABELS, "counts")},
+        )
+        for row, images in zip(rows, found, strict=True)
+    ]
+
+
+def _mean_image(seeds: tuple[dict, ...]) -> dict:
+    keys = [key for key in seeds[0] if key != "name"]
+    means = {key: float(np.mean([image[key] for image in seeds])) for key in keys}
+    return {"name": seeds[0]["name"], **means}
 
 
 def _same(candidate: dict, row: dict, reference: str) -> bool:

@@ -1,16 +1,16 @@
 """The comparison sheet: one photo by every method, whole and zoomed, with its figures."""
 
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jsr import images
+from jsr.errors import UserError
 from jsr.protocols import Protocol, score
 from jsr.resize import imresize, to_uint8
-from jsr.scoring import Item, read_items
+from jsr.scoring import Item, read_item
 
 PANEL = 256
 CAPTION = 40
@@ -53,24 +53,41 @@ def compare(
     protocol: Protocol,
     shown: int,
     lr_family: str = "symmetric",
+    left_out: list[str] | None = None,
 ) -> np.ndarray:
     """The sheet of the first `shown` photos: LR, each method's SR with its figures, HR.
 
-    methods: (name, function that gives an item's SR).
+    methods: (name, function that gives an item's SR). left_out: collects the names of the photos
+    that some method fails on, whose place others take; without it the first one raises. Raises
+    UserError where none can be shown.
     """
-    strips = []
-    for item in islice(read_items(photos, scale, protocol, lr_family), shown):
-        hr = as_rgb(item.hr)
-        lr = to_uint8(item.lr)
-        size = f"{lr.shape[1]}x{lr.shape[0]}"
-        panels = [("LR", as_rgb(imresize(lr, scale=scale, method="nearest")), size)]
-        for name, produce in methods:
-            sr = produce(item)
-            scores = score(sr, item.hr, scale, protocol)
-            figures = f"{scores['psnr']:.2f} dB  {scores['ssim']:.4f}"
-            panels.append((name, as_rgb(sr), figures))
-        strips.append((item.name, hr, [*panels, ("HR", hr, "PSNR  SSIM")]))
+    strips: list[tuple] = []
+    for index, name in enumerate(photos.names):
+        if len(strips) == shown:
+            break
+        try:
+            item = read_item(photos, index, scale, protocol, lr_family)
+            strips.append(_compared(methods, item, protocol))
+        except (UserError, FloatingPointError, ValueError):
+            if left_out is None:
+                raise
+            left_out.append(name)
+    if not strips:
+        raise UserError("there is no picture that every method could enlarge")
     return make_sheet(strips)
+
+
+def _compared(methods, item: Item, protocol: Protocol) -> tuple[str, np.ndarray, list]:
+    """A row of `make_sheet`."""
+    hr, lr = as_rgb(item.hr), to_uint8(item.lr)
+    size = f"{lr.shape[1]}x{lr.shape[0]}"
+    panels = [("LR", as_rgb(imresize(lr, scale=item.scale, method="nearest")), size)]
+    for name, produce in methods:
+        sr = produce(item)
+        scores = score(sr, item.hr, item.scale, protocol)
+        figures = f"{scores['psnr']:.2f} dB  {scores['ssim']:.4f}"
+        panels.append((name, as_rgb(sr), figures))
+    return item.name, hr, [*panels, ("HR", hr, "PSNR  SSIM")]
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 A row is {"name", "dataset", "scale", "protocol", "lr", "psnr", "ssim", ..., "images"}; "images" is
 a list of {"name", "psnr", "ssim", ...}. It may say more: "weights" (the file's hash), "parameters",
-"expected" (how many images the dataset has), "seeds" and "std" ({figure: its deviation over them}),
-"p" and "reference" (see `jsr.seeds`), and figures that only CSV and JSON show.
+"ensemble" (whether the eight orientations were averaged), "tile" (their side, 0 for whole
+pictures), "expected" (how many images the dataset has), "counts" ({figure: of how many images it is
+the mean, where not of all}), "seeds" and "std" ({figure: its deviation over them}), "p" and
+"reference" (see `jsr.seeds`), and figures that only CSV and JSON show.
 """
 
 import contextlib
@@ -24,7 +26,7 @@ from jsr.protocols import PROTOCOLS
 
 LABELS = ("name", "dataset", "scale", "protocol", "lr")
 # What a row may say of its method.
-NOTES = ("weights", "parameters", "seeds", "p", "reference")
+NOTES = ("weights", "parameters", "ensemble", "tile", "seeds", "p", "reference")
 MARK = "*"
 MARKED = f"{MARK} scored by another protocol than the first row: not comparable with it"
 
@@ -62,8 +64,8 @@ def mean_row(
 ) -> dict:
     """The row of one method: every figure of the images averaged as the protocol says.
 
-    Over clips: an image's clip is the folder in its name. Raises ValueError when there are no
-    images.
+    Over clips: an image's clip is the folder in its name. NaN, a figure that an image has not, is
+    left out of the mean, and "counts" says so. Raises ValueError when there are no images.
     """
     if not images:
         raise ValueError(f"there are no images to average for {name} on {dataset}")
@@ -74,17 +76,22 @@ def mean_row(
             clips.setdefault(image["name"].rpartition("/")[0], []).append(image)
         groups = list(clips.values())
     figures = [key for key in images[0] if key != "name"]
-    means = {
-        key: float(np.mean([np.mean([image[key] for image in group]) for group in groups]))
-        for key in figures
-    }
+    means = {key: _mean([_mean([image[key] for image in g]) for g in groups]) for key in figures}
+    counts = {key: sum(not math.isnan(image[key]) for image in images) for key in figures}
+    partial = {key: count for key, count in counts.items() if count < len(images)}
     first = dict(zip(LABELS, (name, dataset, scale, protocol, lr), strict=True))
-    return {**first, **(labels or {}), **means, "images": images}
+    told = {"counts": partial} if partial else {}
+    return {**first, **(labels or {}), **means, **told, "images": images}
 
 
 def shown_figures(rows: list[dict]) -> list[str]:
     """The figures that tables show, of those that any row has."""
     return [key for key in FIGURES if any(key in row for row in rows)]
+
+
+def image_figures(rows: list[dict]) -> list[str]:
+    """The figures that tables show of single images: those that any image of the rows has."""
+    return [key for key in FIGURES if any(key in image for row in rows for image in row["images"])]
 
 
 def cell(row: dict, key: str, plus_minus: str = " ± ") -> str:
@@ -118,10 +125,18 @@ def count(row: dict) -> str:
 
 
 def captions(rows: list[dict]) -> list[str]:
-    """What each protocol of the rows measures, and the mark's meaning, a line each."""
+    """What the rows' protocols and marks mean, and which of them are not what they seem; lines."""
     names = dict.fromkeys(row["protocol"] for row in rows)
     lines = [f"protocol {name}: {PROTOCOLS[name].says}" for name in names if name in PROTOCOLS]
-    return lines + ([MARKED] if len(names) > 1 else [])
+    lines += [MARKED] if len(names) > 1 else []
+    if ensembles := dict.fromkeys(row["name"] for row in rows if row.get("ensemble")):
+        lines.append(f"self-ensemble, mean over the eight orientations: {', '.join(ensembles)}")
+    for row in rows:
+        for key, number in row.get("counts", {}).items():
+            label = FIGURES[key].label if key in FIGURES else key
+            where = f"{row['name']} on {row['dataset']} x{row['scale']}"
+            lines.append(f"{label} of {where}: mean over {number} of {len(row['images'])} images")
+    return lines
 
 
 def to_text(rows: list[dict], mixed: bool = False) -> str:
@@ -153,24 +168,34 @@ def to_text_per_image(rows: list[dict], mixed: bool = False) -> str:
     """
     texts = []
     for title, lines in blocks(rows, mixed):
-        cells = [[name, *map(_pair, entries)] for name, entries in lines[1:]]
-        cells.insert(0, ["image", *(row["name"] for row in lines[0][1])])
+        group = lines[0][1]
+        keys = image_figures(group)
+        cells = [["image", *(row["name"] for row in group)]]
+        for name, entries in lines[1:]:
+            cells.append([name, *(" / ".join(cell(e, key) for key in keys) for e in entries)])
         texts.append(f"{title}\n{align(cells, '<' + '>' * (len(cells[0]) - 1))}")
     return "\n\n".join(texts)
 
 
 def to_csv(rows: list[dict]) -> str:
-    """One line an image and one a mean (image "mean"), at full precision."""
+    """One line an image and one a mean (image "mean"), at full precision.
+
+    Means alone have speed and memory and, in columns called psnr_std ..., deviations over seeds.
+    """
     images = [image for row in rows for image in row["images"]]
-    figures = list(dict.fromkeys(key for image in images for key in image if key != "name"))
+    figures = [key for image in images for key in image if key != "name"]
+    figures = list(dict.fromkeys([*figures, *shown_figures(rows)]))
+    spreads = [f"{key}_std" for key in figures if any(key in row.get("std", ()) for row in rows)]
     notes = [note for note in NOTES if any(note in row for row in rows)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*LABELS, *notes, "image", *figures])
+    columns = [*figures, *spreads]
+    writer.writerow([*LABELS, *notes, "image", *columns])
     for row in rows:
-        for image in [*row["images"], {**row, "name": "mean"}]:
+        spread = {f"{key}_std": value for key, value in row.get("std", {}).items()}
+        for image in [*row["images"], {**row, **spread, "name": "mean"}]:
             labels = [row.get(label, "") for label in (*LABELS, *notes)]
-            writer.writerow([*labels, image["name"], *(image.get(f, "") for f in figures)])
+            writer.writerow([*labels, image["name"], *(image.get(c, "") for c in columns)])
     return text.getvalue()
 
 
@@ -205,7 +230,8 @@ def blocks(rows: list[dict], mixed: bool = False) -> list[tuple[str, list[tuple[
     for (dataset, scale, protocol, lr), group in groups.items():
         found = [{image["name"]: image for image in row["images"]} for row in group]
         names = dict.fromkeys(name for images in found for name in images)
-        title = f"{dataset} x{scale}, PSNR / SSIM, protocol {protocol}, LR {lr}"
+        labels = " / ".join(FIGURES[figure].label for figure in image_figures(group))
+        title = f"{dataset} x{scale}, {labels}, protocol {protocol}, LR {lr}"
         lines = [(name, [images.get(name, {}) for images in found]) for name in names]
         result.append((title, [("image", group), *lines, ("mean", group)]))
     return result
@@ -222,8 +248,10 @@ def align(cells: Sequence[Sequence[str]], sides: str) -> str:
     return "\n".join(lines)
 
 
-def _pair(entry: dict) -> str:
-    return f"{cell(entry, 'psnr')} / {cell(entry, 'ssim')}"
+def _mean(values: list[float]) -> float:
+    """Of those that are not NaN; NaN where all are."""
+    there = [value for value in values if not math.isnan(value)]
+    return float(np.mean(there)) if there else math.nan
 
 
 def _note(value) -> str:

@@ -31,6 +31,8 @@ from jsr.steps import make_predict
 
 # What every file says of its network.
 FACTS = ("model", "hparams", "scale", "channels", "protocol", "licence", "data")
+# Sizes of pictures whose compiled programs a network keeps: on a CPU each takes some megabytes.
+PROGRAMS = 16
 # Size of what `fetch` downloads.
 MEGABYTES = {"vgg19": 575, "vgg16": 553, "alexnet": 244}
 
@@ -58,8 +60,9 @@ class Network:
         """Enlarge a picture: uint8 [h, w, 3] to uint8 [h*scale, w*scale, 3].
 
         A network of one channel enlarges Y, and bicubic CbCr. The result is rounded to the
-        nearest of the 256 levels, as a file would hold it. Each new size is compiled once. Raises
-        ValueError for another type or number of axes, FloatingPointError for an output with NaN.
+        nearest of the 256 levels, as a file would hold it. Each new size is compiled; the programs
+        of PROGRAMS sizes are kept. Raises ValueError for another type or number of axes,
+        FloatingPointError for an output with NaN.
         """
         if lr.dtype != np.uint8 or lr.ndim != 3:
             raise ValueError(f"lr must be uint8 [h, w, c], not {lr.dtype} {list(lr.shape)}")
@@ -105,7 +108,15 @@ class Network:
         return dataclasses.replace(self, variables=jax.device_put(self.variables, device))
 
     def _run(self, lr: np.ndarray) -> np.ndarray:
+        if lr.shape not in self._compiled and len(self._compiled) >= PROGRAMS:
+            self._predict.clear_cache()
+            self._compiled.clear()
+        self._compiled.add(lr.shape)
         return run(self._predict, self.variables, lr)
+
+    @functools.cached_property
+    def _compiled(self) -> set[tuple[int, ...]]:
+        return set()
 
     @functools.cached_property
     def _predict(self):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 
+from jsr import resize
 from jsr.datasets import benchmarks
 from jsr.datasets.benchmarks import open_test_pictures
 from jsr.datasets.pairing import pair_names, plain_name
@@ -43,6 +45,9 @@ def warned(caplog):
         ("ppt3", "ppt3"),
         ("108005", "108005"),
         ("x4", "x4"),
+        ("hr_01", "01"),
+        ("clip/LR_01x4", "clip/01"),
+        ("hr_", "hr_"),
     ],
 )
 def test_plain_names(stem, plain):
@@ -50,13 +55,15 @@ def test_plain_names(stem, plain):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["{}", "{}x4", "{}_x4", "{}_RCAN_x4", "{}_LRBI_x4", "{}-sr", "{}.out", "{}_SwinIR"]
+    "pattern",
+    ["{}", "{}x4", "{}_x4", "{}_RCAN_x4", "{}_LRBI_x4", "{}-sr", "{}.out", "{}_SwinIR", "lr_{}"],
 )
 def test_names_pair_up_in_any_order(pattern):
     found = [pattern.format(name) for name in reversed(NAMES)]
     assert pair_names(NAMES, found, "a and b") == [4, 3, 2, 1, 0]
-    decorated = [f"{name}_HR_x4" for name in NAMES]
-    assert pair_names(decorated, found, "a and b") == [4, 3, 2, 1, 0]
+    for decoration in ("{}_HR_x4", "hr_{}"):
+        decorated = [decoration.format(name) for name in NAMES]
+        assert pair_names(decorated, found, "a and b") == [4, 3, 2, 1, 0]
 
 
 def test_names_that_would_become_one_stay_apart(tmp_path):
@@ -146,6 +153,106 @@ def test_pairs_are_any_folder(tmp_path):
     write(tmp_path / "Set9" / "HR", "{}.png")
     assert open_test_pictures("pairs", 4, str(tmp_path / "Set9" / "HR")).title == "Set9"
     assert open_test_pictures("pairs", 4, str(tmp_path / "Set9")).names == [*NAMES]
+
+
+PHOTO = skimage.data.chelsea()[:96, :120]
+
+
+def write_pair(folder, hr, lr, names=("1", "2"), scale=4):
+    """Photographs as HR, and their LR, at the paths of two patterns."""
+    for number, name in enumerate(names):
+        photo = np.roll(PHOTO, 30 * number, axis=1)
+        small = resize.downscale(photo, scale)
+        for pattern, pixels in ((hr, photo), (lr, small)):
+            path = folder / pattern.format(name)
+            write_picture(path, Picture(pixels, None, None, None, None))
+
+
+@pytest.mark.parametrize(
+    ("hr", "lr"),
+    [
+        ("high/{}.png", "small/{}.png"),
+        ("high/{}.png", "small/X4/{}x4.png"),
+        ("high/film/{}.png", "small/film/{}.png"),
+        ("{}.png", "{}x4.png"),
+        ("hq/{}.png", "bicubic_x4/{}.png"),
+    ],
+)
+def test_lr_that_no_name_gives_away_is_refused(tmp_path, hr, lr):
+    write_pair(tmp_path, hr, lr)
+    small, large = (pattern.format("1") for pattern in (lr, hr))
+    with pytest.raises(UserError, match=f"{small} is {large} made smaller, and LR is not scored"):
+        open_test_pictures("pairs", 4, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("hr", "lr"),
+    [
+        ("high/{}.png", "lr/{}.png"),
+        ("high/{}.png", "LR/X4/{}x4.png"),
+        ("films/{}.png", "LRx4/{}.png"),
+        ("{}.png", "LQ/{}.png"),
+        ("HR/hr_{}.png", "LR/lr_{}.png"),
+        ("HR/film/{}.png", "LR/film/{}.png"),
+        ("GT/film/{}.png", "LRbicx4/film/{}.png"),
+        ("HR/film/{}.png", "LR_bicubic/X4/film/{}x4.png"),
+        ("hr_{}.png", "lr_{}.png"),
+        ("{}.png", "{}_LR.png"),
+    ],
+)
+@pytest.mark.parametrize("names", [("1", "2"), ("01",)])
+def test_lr_is_found_and_never_taken_for_hr(tmp_path, hr, lr, names):
+    write_pair(tmp_path, hr, lr, names)
+    photos = open_test_pictures("pairs", 4, str(tmp_path))
+    assert [name.rpartition("/")[2] for name in photos.names] == [*names]
+    np.testing.assert_array_equal(photos[0], PHOTO)
+    np.testing.assert_array_equal(photos.read_lr(0), resize.downscale(PHOTO, 4))
+    assert open_test_pictures("pairs", 3, str(tmp_path)).read_lr is None or "4" not in lr
+
+
+def test_lr_beside_the_folder_of_hr_is_found(tmp_path):
+    write_pair(tmp_path, "set/HR/{}.png", "set/LR/X4/{}.png")
+    assert open_test_pictures("pairs", 4, str(tmp_path / "set" / "HR")).read_lr(1) is not None
+    # Two that no layout knows: which one, must be said.
+    for kind in ("LR_noisy", "LR_blurred"):
+        write_pair(tmp_path / "two", "HR/{}.png", f"{kind}/{{}}.png")
+    assert open_test_pictures("pairs", 4, str(tmp_path / "two")).read_lr is None
+
+
+def test_clips_of_two_sizes_are_both_hr(tmp_path):
+    write(tmp_path, "large/{}.png", size=96)
+    for seed, name in enumerate(NAMES):
+        write_picture(tmp_path / "small" / f"{name}.png", picture(24, 24, 3, 50 + seed))
+    assert len(open_test_pictures("pairs", 4, str(tmp_path))) == 10
+
+
+def test_pictures_beside_folders_of_more_are_not_dropped(tmp_path):
+    write(tmp_path / "film", "one/{}.png")
+    write(tmp_path / "film", "two/{}.png")
+    write(tmp_path / "film", "{}.png", names=("preview",))
+    with pytest.raises(
+        UserError, match=r"holds 1 picture, and 10 more in its folders \(one, two\): keep"
+    ):
+        open_test_pictures("pairs", 4, str(tmp_path / "film"))
+    # A whole benchmark set is that, whatever lies in its folders.
+    write(tmp_path / "Set5", "{}.png")
+    write(tmp_path / "Set5", "results/{}.png")
+    assert open_test_pictures("set5", 4, str(tmp_path)).names == [*NAMES]
+
+
+def test_pictures_named_otherwise_than_hr_are_not_dropped(tmp_path):
+    write(tmp_path, "{}_HR.png", names=("cat", "dog"))
+    write(tmp_path, "{}_bicubic.png", names=("cat", "dog"))
+    assert open_test_pictures("pairs", 4, str(tmp_path)).names == ["cat", "dog"]
+    write(tmp_path, "{}.png", names=("fox",))
+    with pytest.raises(UserError, match=r"names, and fox\.png belong to none of them: name all"):
+        open_test_pictures("pairs", 4, str(tmp_path))
+
+
+def test_a_folder_of_lr_alone_is_no_set(tmp_path):
+    write(tmp_path, "LR_bicubic/X4/{}.png")
+    with pytest.raises(UserError, match="holds no HR pictures, only folders of LR; name that of"):
+        open_test_pictures("pairs", 4, str(tmp_path))
 
 
 def test_the_test_split_of_other_datasets_serves():

@@ -16,7 +16,7 @@ import skimage.data
 from absl import flags
 from PIL import Image
 
-from jsr import evaluate, lr_folder, model_cost, niqe, resize, tables
+from jsr import evaluate, lr_folder, model_cost, niqe, resize, sheet, tables
 from jsr.errors import PartlyDone, UserError
 from jsr.extra_metrics import make_extra
 from jsr.images import Picture, read_picture, write_picture
@@ -133,7 +133,8 @@ def test_seeds_ensemble_and_significance(run, bench, weights, tmp_path):
     assert " ± " in lines[2]
     run(weights=f"{weights}/net0", ensemble=True, **given)
     row = json.loads(table.read_text())["rows"][0]
-    assert row["name"] == "net0 x8" and row["psnr"] != singles[0]
+    assert row["name"] == "net0+" and row["psnr"] != singles[0]
+    assert (row["ensemble"], row["tile"], net["ensemble"]) == (True, 0, False)
 
 
 def test_every_output_is_written(run, bench, weights, tmp_path):
@@ -165,11 +166,92 @@ def test_one_picture_among_several_fails(run, bench, tmp_path, capsys):
     assert "1 of 2" in capsys.readouterr().out
 
 
+@pytest.fixture
+def two_sizes(tmp_path):
+    """A set of two pictures whose LR is 21 and 24 pixels high."""
+    for height, name in ((42, "baby"), (48, "bird")):
+        write(tmp_path / "two" / f"{name}.png", noise(height, 50))
+    return tmp_path / "two"
+
+
+@pytest.fixture
+def fails_on_baby(monkeypatch):
+    """Tell a network whose output is not finite for LR of 21 pixels; or that of all networks."""
+    real = Network._run
+
+    def fail(of=lambda network: True):
+        def run(self, lr):
+            if lr.shape[0] == 21 and of(self):
+                raise FloatingPointError("the network's output is not finite")
+            return real(self, lr)
+
+        monkeypatch.setattr(Network, "_run", run)
+
+    return fail
+
+
+def test_seeds_are_scored_on_the_pictures_that_all_have(
+    run, two_sizes, weights, tmp_path, fails_on_baby, capsys
+):
+    def total(network):
+        return sum(float(abs(array).sum()) for array in jax.tree.leaves(network.variables))
+
+    first = total(load_network(weights / "net0"))
+    fails_on_baby(lambda network: total(network) == first)
+    table, seeds = tmp_path / "t.json", f"net={weights}/net0+{weights}/net1"
+    with pytest.raises(PartlyDone) as caught:
+        run(weights=seeds, datasets="pairs", data_dir=two_sizes, json=table)
+    (row,) = json.loads(table.read_text())["rows"]
+    assert [image["name"] for image in row["images"]] == ["bird"]
+    assert (row["name"], row["seeds"], row["psnr"]) == ("net", 2, row["images"][0]["psnr"])
+    assert "1 of 2" in capsys.readouterr().out
+    which = weights_hash(weights / "net0" / "best.safetensors")
+    assert str(caught.value).splitlines() == [
+        f"error: net [{which}], two x2, baby: the network's output is not finite",
+        "the table is without them",
+    ]
+
+
+def test_the_sheet_has_the_pictures_and_methods_that_do_not_fail(
+    run, two_sizes, weights, tmp_path, fails_on_baby
+):
+    variables, facts = read_weights(weights / "net0" / "best.safetensors")
+    broken = jax.tree.map(lambda a: a * np.nan, variables)
+    save_network(tmp_path / "nan.safetensors", broken, facts)
+    fails_on_baby()
+    names, path = f"{weights}/net0,{tmp_path}/nan.safetensors", tmp_path / "sheet.png"
+    with pytest.raises(PartlyDone) as caught:
+        run(weights=names, datasets="pairs", data_dir=two_sizes, sheet=path)
+    assert str(caught.value).splitlines() == [
+        "error: net0, two x2, baby: the network's output is not finite",
+        "error: nan, two x2: no picture of two could be scored: the network's output is not finite",
+        f"error: --sheet {path}: is without baby, for the reasons above",
+        "the table is without them",
+    ]
+    # LR, one network and HR of one picture.
+    made = read_picture(path).pixels
+    panels = 2 * sheet.PANEL + 8 + 3 * (sheet.PANEL + 8)
+    assert made.shape[:2] == (sheet.PANEL + sheet.CAPTION, panels)
+
+
+def test_a_flat_picture_has_no_niqe_and_the_others_do(run, tmp_path, capsys):
+    write(tmp_path / "set" / "cat.png", skimage.data.chelsea()[:200, :200])
+    write(tmp_path / "set" / "flat.png", np.full((200, 200, 3), 80, np.uint8))
+    given = {"baselines": "bicubic", "scale": 2, "datasets": "pairs", "metrics": "ssim,niqe"}
+    with pytest.raises(PartlyDone, match="bicubic, set x2, flat: has no niqe: it is flat all over"):
+        run(**given, data_dir=tmp_path / "set", json=tmp_path / "t.json")
+    (row,) = json.loads((tmp_path / "t.json").read_text())["rows"]
+    assert row["niqe"] == row["images"][0]["niqe"] > 1 and row["images"][1]["niqe"] is None
+    assert row["ssim"] > row["images"][0]["ssim"] and row["counts"] == {"niqe": 1}
+    assert "NIQE (own fit) of bicubic on set x2: mean over 1 of 2" in capsys.readouterr().out
+
+
 def test_one_hr_picture_among_several_fails(run, bench, tmp_path, capsys):
     for name in ("baby", "bird", "cat"):
         write(tmp_path / f"{name}.png", noise(40, 48))
     (tmp_path / "bird.png").write_bytes(b"no picture")
-    with pytest.raises(PartlyDone, match=r"bird: .*bird\.png: is not a picture"):
+    told = "error: bicubic, .* x2 .and 1 more., bird: .*bird\\.png: is not a picture"
+    with pytest.raises(PartlyDone, match=told):
         run(baselines="bicubic,nearest", scale=2, datasets="pairs", data_dir=tmp_path)
     assert capsys.readouterr().out.count("2 of 3") == 2
 
@@ -211,6 +293,10 @@ def test_alpha_and_16_bits_are_refused(run, bench, tmp_path):
         ({}, "nothing to score: give --weights, --baselines, or --sr and --hr"),
         ({"sr": "X"}, "--sr and --hr go together"),
         ({"sr": "X", "hr": "Y", "weights": "net0"}, "run them one by one"),
+        ({"sr": "X", "hr": "Y"}, "--data_dir and --hr both say what to score on"),
+        ({"sr": "X", "hr": "Y", "datasets": "set5"}, "--datasets and --hr both say what"),
+        ({"baselines": "bicubic", "lr_dir": "X"}, "--lr_dir is read by --lr files alone"),
+        ({"baselines": "bicubic", "metrics": ","}, "--metrics is empty"),
         ({"baselines": "bicubic"}, "--scale is missing"),
         ({"baselines": "bicubic", "scale": "2"}, "--datasets is missing"),
         ({"baselines": "cubic", "scale": "2"}, "baseline 'cubic' is unknown"),
@@ -267,7 +353,8 @@ def test_a_network_with_nan_is_told(run, bench, weights, tmp_path):
     save_network(tmp_path / "nan.safetensors", broken, facts)
     with pytest.raises(UserError, match="no picture of Set5 could be scored") as caught:
         run(weights=tmp_path / "nan.safetensors", datasets="set5", data_dir=bench)
-    assert "nan, Set5 x2, baby: the network's output is not finite" in str(caught.value)
+    assert str(caught.value).startswith("nan, Set5 x2: ") and "\n" not in str(caught.value)
+    assert str(caught.value).endswith("could be scored: the network's output is not finite")
 
 
 def test_niqe_is_labelled_by_its_model(run, tmp_path):

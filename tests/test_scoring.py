@@ -14,7 +14,7 @@ from jsr import color, metrics, report, resize, sheet
 from jsr.errors import UserError
 from jsr.methods import Method, classical
 from jsr.protocols import get_protocol
-from jsr.scoring import evaluate, high_frequency, read_item, read_items
+from jsr.scoring import Fault, evaluate, high_frequency, read_item, read_items, tell
 
 Y = get_protocol("y")
 
@@ -123,14 +123,56 @@ def test_what_cannot_be_scored_is_named_and_the_others_are(photos):
     failed = []
     row = evaluate("bicubic", bicubic, tiny, "cats", 2, Y, failed=failed)
     assert [image["name"] for image in row["images"]] == ["photo0", "photo2"]
-    assert len(failed) == 1 and failed[0].startswith("bicubic, cats x2, photo1: is too small")
+    (line,) = tell(failed)
+    assert line.startswith("bicubic, cats x2, photo1: is too small")
 
     def nan(item):
         raise FloatingPointError("the network's output is not finite")
 
-    with pytest.raises(UserError, match="no picture of cats could be scored") as caught:
+    with pytest.raises(UserError, match="no picture of cats could be scored: the network's out"):
         evaluate("net", nan, photos, "cats", 2, Y, failed=[])
-    assert "cats x2, photo0: the network's output is not finite" in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        evaluate("net", nan, tiny, "cats", 2, Y, failed=[])
+    head, first, second = str(caught.value).splitlines()
+    assert head == "no picture of cats could be scored:"
+    assert first == "  2 (photo0, photo2): the network's output is not finite"
+    assert second.startswith("  photo1: is too small for scale 2")
+
+
+def test_a_reason_is_told_once(photos):
+    def odd(item):
+        if item.index != 2:
+            raise UserError("no such luck")
+        return bicubic(item)
+
+    failed = []
+    many = Photos(*photos, *photos, photos[0])
+    row = evaluate("net", odd, many, "cats", 2, Y, failed=failed)
+    assert [image["name"] for image in row["images"]] == ["photo2"]
+    told = "4 (photo0, photo1, photo3, ...): no such luck"
+    assert tell(failed) == [f"net, cats x2, {told}"]
+    evaluate("other", odd, many, "cats", 2, Y, failed=failed)
+    evaluate("other", odd, Photos(*photos, photos[0]), "cats", 2, Y, failed=failed)
+    assert tell([*failed, Fault("third, cats x2", "", "no files")]) == [
+        f"net, cats x2 (and 1 more), {told}",
+        "other, cats x2, 2 (photo0, photo1): no such luck",
+        "third, cats x2: no files",
+    ]
+
+
+def test_a_picture_without_a_figure_counts_for_the_others(photos):
+    def cold(sr, hr):
+        if hr.shape[1] == 70:
+            raise ValueError("it is flat all over")
+        return 3.0
+
+    failed = []
+    row = evaluate("net", bicubic, photos, "cats", 2, Y, extra={"niqe": cold}, failed=failed)
+    assert (row["niqe"], row["counts"]) == (3, {"niqe": 1}) and len(row["images"]) == 2
+    assert row["psnr"] == np.mean([image["psnr"] for image in row["images"]])
+    assert tell(failed) == ["net, cats x2, photo1: has no niqe: it is flat all over"]
+    with pytest.raises(UserError, match="has no niqe: it is flat all over"):
+        evaluate("net", bicubic, photos, "cats", 2, Y, extra={"niqe": cold})
 
 
 def test_output_of_another_size_is_refused(photos):
@@ -209,6 +251,26 @@ def test_a_sheet_shows_every_panels_window_in_whole_pixels(photos):
 def test_a_sheet_has_a_strip_a_photo(photos):
     strips = [("cat", photo, [("HR", photo, "")]) for photo in photos]
     assert sheet.make_sheet(strips).shape[0] == 2 * (sheet.PANEL + sheet.CAPTION)
+
+
+def test_a_sheet_is_without_the_photos_that_fail(photos):
+    def odd(item):
+        if item.index == 0:
+            raise FloatingPointError("the network's output is not finite")
+        return bicubic(item)
+
+    many = Photos(*photos, np.zeros((1, 60, 3), np.uint8), photos[0])
+    left_out = []
+    made = sheet.compare([("net", odd)], many, 2, Y, 2, left_out=left_out)
+    expected = sheet.compare([("net", bicubic)], Photos(photos[1], photos[0]), 2, Y, 2)
+    assert left_out == ["photo0", "photo2"] and made.shape == expected.shape
+    # But for the names in the captions.
+    height = sheet.PANEL
+    np.testing.assert_array_equal(made[:height], expected[:height])
+    with pytest.raises(UserError, match="no picture that every method could enlarge"):
+        sheet.compare([("net", odd)], Photos(photos[0]), 2, Y, 2, left_out=[])
+    with pytest.raises(FloatingPointError):
+        sheet.compare([("net", odd)], many, 2, Y, 2)
 
 
 @pytest.fixture

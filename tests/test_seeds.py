@@ -1,5 +1,7 @@
 """Several weights of one method, and whether two methods differ by more than chance."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -25,9 +27,33 @@ def test_seeds_become_means_and_deviations():
     assert (combined["seeds"], combined["weights"], combined["name"]) == (3, "a+b+c", "net")
 
 
-def test_seeds_of_other_images_are_refused():
+def test_seeds_are_compared_on_the_images_that_all_have():
+    whole, part = row("net", (30, 31, 38)), row("net", (30, 32, 33))
+    del part["images"][2]
+    combined = seeds_row([whole, part])
+    assert [image["psnr"] for image in combined["images"]] == [30, 31.5]
+    assert combined["psnr"] == 30.75
+    assert combined["std"]["psnr"] == pytest.approx(np.std([30.5, 31], ddof=1))
+    part["images"] = [{**image, "name": f"other{image['name']}"} for image in part["images"]]
     with pytest.raises(ValueError, match="the seeds of net were not scored on the same images"):
-        seeds_row([row("net", (30, 31)), row("net", (30, 31, 32))])
+        seeds_row([whole, part])
+
+
+def test_a_figure_that_one_seed_lacks_counts_for_none():
+    rows = [row("net", (30, 31, 38)), row("net", (30, math.nan, 34))]
+    combined = seeds_row(rows)
+    assert combined["psnr"] == 33 and combined["counts"] == {"psnr": 2, "ssim": 2}
+    assert combined["std"]["psnr"] == pytest.approx(np.std([34, 32], ddof=1))
+    assert combined["ssim"] == pytest.approx(33 / 50)
+
+
+def test_speed_is_the_mean_over_seeds():
+    rows = [row("net", (30, 31)) for _ in range(2)]
+    for number, one in enumerate(rows):
+        one |= {"megapixels_per_second": 2.0 + number, "memory_mb": 100.0}
+    combined = seeds_row(rows)
+    assert (combined["megapixels_per_second"], combined["memory_mb"]) == (2.5, 100)
+    assert "megapixels_per_second" not in combined["images"][0]
 
 
 def test_p_is_wilcoxons_over_pairs_of_images():

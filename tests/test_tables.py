@@ -119,6 +119,36 @@ def test_text_per_image_shows_images_and_means(rows):
     ]
 
 
+def test_images_have_every_figure_that_tables_show(rows):
+    for one in rows:
+        one["images"] = [{**image, "ms_ssim": 0.75} for image in one["images"]]
+        one |= {"ms_ssim": 0.75, "memory_mb": 12.0, "high_frequency": 3.0}
+    lines = to_text_per_image(rows).splitlines()
+    assert lines[0] == "Set5 x4, PSNR / SSIM / MS-SSIM, protocol y, LR symmetric"
+    assert lines[2].split()[1:6] == ["31.78", "/", "0.8567", "/", "0.7500"]
+    assert "| mean | 30.98 / 0.8648 / **0.7500** |" in to_markdown_per_image(rows)
+    alone = mean_row("net", "Set5", 4, "y", "symmetric", [{"name": "baby", "ssim": 0.5}])
+    assert to_text_per_image([alone]).splitlines()[-1].split() == ["mean", "0.5000"]
+
+
+def test_a_figure_that_an_image_has_not_is_left_out_and_told():
+    images = [{"name": f"{c}/{i}", "psnr": 30.0, "niqe": 4.0 + i} for c in "ab" for i in (0, 1)]
+    images[1]["niqe"] = images[2]["niqe"] = images[3]["niqe"] = math.nan
+    result = mean_row("net", "cats", 2, "y", "symmetric", images)
+    assert (result["niqe"], result["counts"]) == (4, {"niqe": 1})
+    told = "NIQE (own fit) of net on cats x2: mean over 1 of 4 images"
+    assert to_text([result]).splitlines()[-1] == told and captions([result])[-1] == told
+    # A clip without any is no clip.
+    assert mean_row("net", "cats", 2, "vid4", "symmetric", images)["niqe"] == 4
+
+
+def test_self_ensembles_are_told(rows):
+    rows[1]["ensemble"] = True
+    told = "self-ensemble, mean over the eight orientations: pixel stage"
+    assert to_text(rows).splitlines()[-1] == told
+    assert to_csv(rows).splitlines()[0].startswith("name,dataset,scale,protocol,lr,ensemble,image")
+
+
 def test_markdown_shows_the_best_of_each_line_in_bold(rows):
     assert to_markdown_per_image(rows).splitlines() == [
         "Set5 x4, PSNR / SSIM, protocol y, LR symmetric",
@@ -183,6 +213,16 @@ def test_csv_has_every_image_and_mean_at_full_precision():
     assert [float(line["psnr"]) for line in lines] == [1 / 3, math.inf, math.inf, 2 / 3, 2 / 3]
     assert [line["lpips"] for line in lines] == ["", "", "", "0.25", "0.25"]
     assert {line["dataset"] for line in lines} == {"Set5"}
+
+
+def test_csv_has_speed_and_deviations_beside_the_means(rows):
+    rows[0] |= {"megapixels_per_second": 2.5, "seeds": 3, "std": {"psnr": 0.25, "ssim": 1e-4}}
+    text = to_csv(rows)
+    assert text.splitlines()[0].endswith("psnr,ssim,megapixels_per_second,psnr_std,ssim_std")
+    lines = list(csv.DictReader(io.StringIO(text)))
+    told = [(line["megapixels_per_second"], line["psnr_std"], line["ssim_std"]) for line in lines]
+    nothing = ("", "", "")
+    assert told == [nothing, nothing, ("2.5", "0.25", "0.0001"), nothing, nothing, nothing]
 
 
 def test_json_is_strict_and_complete(rows):

@@ -126,6 +126,17 @@ def test_output_that_is_not_finite_is_an_error():
         weights.run(predict, {}, np.zeros((4, 4, 3)))
 
 
+def test_programs_of_a_few_sizes_are_kept(saved, monkeypatch):
+    monkeypatch.setattr(weights, "PROGRAMS", 2)
+    rng = np.random.default_rng(0)
+    pictures = [rng.random((7 + i, 9, 3)) for i in (0, 1, 0, 2, 3, 0)]
+    fresh = [weights.load_network(saved)(np.uint8(255 * p)) for p in pictures]
+    network = weights.load_network(saved)
+    for picture, expected in zip(pictures, fresh, strict=True):
+        np.testing.assert_array_equal(network(np.uint8(255 * picture)), expected)
+        assert network._predict._cache_size() <= 2
+
+
 def test_a_workdir_stands_for_its_best(saved):
     best = saved.rename(saved.with_name("best.safetensors"))
     assert weights.find_weights(str(saved.parent)) == best

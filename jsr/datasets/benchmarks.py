@@ -2,23 +2,22 @@
 
 They are read where they lie, in any of the layouts in use: plain (`Set5/HR/baby.png`), EDSR's and
 SwinIR's (`Set5/LR_bicubic/X4/babyx4.png`), RCAN's (`HR/Set5/x4/baby_HR_x4.png`), SelfExSR's
-(`Set5/image_SRF_4/img_001_SRF_4_HR.png`), BasicSR's (`Set5/GTmod12`, `Set5/LRbicx4`). What is known
-to change a figure without a word is warned of.
+(`Set5/image_SRF_4/img_001_SRF_4_HR.png`), BasicSR's (`Set5/GTmod12`, `Set5/LRbicx4`); see
+`jsr.datasets.layouts`. What is known to change a figure without a word is warned of.
 """
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
-from jsr.datasets import DATASETS, Photos, open_photos
+from jsr.datasets import DATASETS, Photos, layouts, open_photos
 from jsr.datasets.pairing import pair_names, plain_names, relative_stems
 from jsr.errors import UserError
-from jsr.images import SUFFIXES, list_pictures, picture_size, read_picture
+from jsr.images import picture_size, read_picture
 
 # Title, names of its folder, and how many pictures it has.
 BENCHMARKS = {
@@ -29,7 +28,6 @@ BENCHMARKS = {
     "manga109": ("Manga109", ("Manga109",), 109),
     "div2k_val": ("DIV2K-val", ("DIV2K_valid_HR", "DIV2K_val", "DIV2K"), 100),
 }
-HR_FOLDERS = ("HR", "GT", "original", "GTmod12", "DIV2K_valid_HR")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,7 +53,8 @@ def open_test_pictures(
     name: a key of BENCHMARKS; `pairs`, every picture below `data_dir` (in its `HR` where there is
     one); or a dataset of `jsr.datasets`, whose split test it is. data_dir: the set's folder or one
     that holds it. lr_dir: where LR files are, when not where the layouts have them. Raises
-    UserError when the set is not there or its LR files do not pair up with its pictures.
+    UserError when the set is not there, when it is not clear which of its pictures are HR, and when
+    LR is read whose files do not pair up with its pictures.
     """
     if name in BENCHMARKS:
         title, folders, expected = BENCHMARKS[name]
@@ -64,7 +63,7 @@ def open_test_pictures(
         if not data_dir:
             raise UserError("dataset pairs needs --data_dir: a folder of HR pictures")
         root, expected = Path(data_dir).expanduser().absolute(), None
-        title = root.parent.name if root.name in HR_FOLDERS else root.name
+        title = root.parent.name if root.name in layouts.HR_FOLDERS else root.name
     elif name in DATASETS or ":" in name:
         # --data_dir is that of the other sets of the same command.
         return _test_split(name, None if name == "sample_photos" else data_dir)
@@ -80,13 +79,15 @@ def _test_split(name: str, data_dir: str | None) -> TestPictures:
 
 
 def _open(root, title, expected, scale, lr_dir) -> TestPictures:
-    folder = _hr_folder(root, scale)
-    paths = _hr_pictures(folder)
-    _check_set(title, expected, folder, len(paths))
-    lr_folder = lr_dir or _lr_folder(root, folder, scale)
+    folder = layouts.hr_folder(root, scale)
+    paths = layouts.hr_pictures(folder, expected)
+    sizes = [_size(path) for path in paths]
+    layouts.check_no_lr(folder, paths, sizes)
+    _check_set(title, expected, folder, len(paths), scale)
+    lr_folder = lr_dir or layouts.lr_folder(root, folder, scale)
     return TestPictures(
         _names(folder, paths),
-        np.array([_size(path) for path in paths], np.int32),
+        np.array(sizes, np.int32),
         functools.partial(_read, paths),
         title,
         expected,
@@ -99,7 +100,7 @@ def _lr_reader(folder: Path, paths: list[Path], lr_folder: Path) -> Callable[[in
 
     @functools.cache
     def ordered() -> list[Path]:
-        lr_paths = _lr_pictures(lr_folder)
+        lr_paths = layouts.lr_pictures(lr_folder)
         stems = (relative_stems(folder, paths), relative_stems(lr_folder, lr_paths))
         return [lr_paths[index] for index in pair_names(*stems, f"{folder} and {lr_folder}")]
 
@@ -157,50 +158,10 @@ def _find_root(name: str, folders: tuple[str, ...], data_dir: str | None) -> Pat
     raise UserError(f"there is no {folders[0]} in {data_dir}; looked for {', '.join(folders)}")
 
 
-def _hr_folder(root: Path, scale: int) -> Path:
-    names = [*HR_FOLDERS, f"image_SRF_{scale}", "image_SRF_4", f"X{scale}", f"x{scale}"]
-    if scale == 2 and (root / "image_SRF_4").is_dir():
-        # SelfExSR's HR for x2 has half the size: not what papers measure.
-        _warn(f"{root}: HR of image_SRF_2 is half size; image_SRF_4's is taken")
-        return root / "image_SRF_4"
-    folders = {f.name.lower(): f for f in sorted(root.glob("*/"), reverse=True)}
-    return next((folders[name.lower()] for name in names if name.lower() in folders), root)
-
-
-def _hr_pictures(folder: Path) -> list[Path]:
-    """The HR pictures of a folder: all, or where LR lies beside them, those called HR."""
-    paths = [path for path in list_pictures(folder) if path.parent == folder]
-    paths = paths or list_pictures(folder)
-    marked = [path for path in paths if re.search(r"(?i)[_-]HR\b|[_-]HR[_-]", path.stem)]
-    return marked if marked and len(marked) < len(paths) else paths
-
-
-def _lr_pictures(folder: Path) -> list[Path]:
-    paths = list_pictures(folder)
-    marked = [path for path in paths if re.search(r"(?i)[_-]LR\b|[_-]LR[_-]", path.stem)]
-    return marked if marked and len(marked) < len(paths) else paths
-
-
-def _lr_folder(root: Path, folder: Path, scale: int) -> Path | None:
-    if folder.name == f"image_SRF_{scale}":
-        return folder
-    in_root = [
-        *(f"{name}/{x}{scale}" for name in ("LR_bicubic", "LR_selfexsr", "LR") for x in "Xx"),
-        f"LRbicx{scale}",
-    ]
-    places = [root / name for name in in_root]
-    # RCAN's trees HR/ and LR/ side by side; DIV2K's folders side by side.
-    places += [root.parent.parent / "LR" / "LRBI" / root.name / f"x{scale}"]
-    places += [root.parent / "DIV2K_valid_LR_bicubic" / f"X{scale}"] if "DIV2K" in root.name else []
-    return next((place for place in places if _has_pictures(place)), None)
-
-
-def _has_pictures(folder: Path) -> bool:
-    return folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-
-
-def _check_set(title: str, expected: int | None, folder: Path, count: int) -> None:
+def _check_set(title: str, expected: int | None, folder: Path, count: int, scale: int) -> None:
     """Warn of what changes figures."""
+    if folder.name == "image_SRF_4" and scale == 2:
+        _warn(f"{folder.parent}: HR of image_SRF_2 is half size; image_SRF_4's is taken")
     if expected is not None and count != expected:
         _warn(f"{title} has {expected} pictures, but {count} in {folder}")
     if folder.name == "image_SRF_2":
