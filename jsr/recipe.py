@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jsr import losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
 from jsr.lookup import find
 from jsr.models import hyper_parameters, make_model
 from jsr.state import TrainState
-from jsr.weights import load_network
+from jsr.warm_start import warm_start
 
 STAGES = ("pixel", "gan")
 PENALTIES = ("none", "gradient_penalty", "r1")
@@ -133,17 +132,11 @@ class Recipe:
         return make_model(config.name, **hparams)
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:
-        variables = load_network(self.config.init).variables
-        for name, ours in (("params", gen.params), ("batch_stats", gen.stats)):
-            theirs = variables[name]
-            if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
-                raise UserError(
-                    f"config.init {self.config.init} holds another network than"
-                    f" {self.config.generator.name} with this config's hyper-parameters"
-                )
-        params = jax.tree.map(jnp.asarray, variables["params"])
-        stats = jax.tree.map(jnp.asarray, variables["batch_stats"])
-        return state.Net(params, stats, optimizer.init(params))
+        fresh = {"params": gen.params, "batch_stats": gen.stats}
+        variables, note = warm_start(self.config.init, self.generator, "rgb", fresh)
+        self.notes += [note] if note else []
+        params = variables["params"]
+        return state.Net(params, variables["batch_stats"], optimizer.init(params))
 
     def _perceptual_loss(self) -> Callable | None:
         config = self.config.perceptual

@@ -248,6 +248,10 @@ def test_init_starts_from_the_weights_of_another_run(whole, photos, tmp_path):
     config = small_config(photos, init=str(whole[0]), generator__hparams__features=8)
     with pytest.raises(UserError, match=r"config\.init .* holds another network"):
         training.train(config, tmp_path / "other")
+    # The same network at another scale lends what fits.
+    config = small_config(photos, init=str(whole[0]), stages=("pixel",), scale=2)
+    assert "pixel stage" in training.train(config, tmp_path / "x2")
+    assert "fresh, of other names or shapes" in (tmp_path / "x2" / "log.txt").read_text()
 
 
 def test_a_workdir_that_cannot_be_written(photos, tmp_path):
