@@ -40,6 +40,8 @@ def get_config() -> ConfigDict:
     config.seed = 0
     # Enlargement: an integer.
     config.scale = 4
+    # What the generator enlarges: rgb | y (luma alone, by the protocol classic; pixel stage only).
+    config.channels = "rgb"
 
     config.data = ConfigDict()
     # sample_photos | image_folder | div2k | celeb_a, or your own as "package.module:function".

@@ -13,11 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.color import CHANNELS
 from jsr.datasets import Photos
 from jsr.errors import UserError
 from jsr.orientations import orient
+from jsr.protocols import PROTOCOLS
 from jsr.resize import crop_to_multiple, downscale
 
+# How a network of one channel is scored is how its pairs are made.
+LUMA = PROTOCOLS["classic"]
 CROPS = 0  # the stream of `random_words` that crops are drawn from
 
 
@@ -80,11 +84,15 @@ class Pairs:
     the whole of it. Both are kept in memory, the least recently used given up where they exceed
     `cache_bytes`; every hr goes before the first lr, which takes longer to make and 1 / s**2 of
     the room. May be used from several threads.
+
+    channels: "rgb"; or "y", where hr is the photograph's rounded Y, uint8 [h*s, w*s, 1], and lr is
+    shrunk from it without rounding, float32 [h, w, 1] in 0..255 (the protocol `classic`).
     """
 
-    def __init__(self, photos: Photos, scale: int, cache_bytes: int):
+    def __init__(self, photos: Photos, scale: int, cache_bytes: int, channels: str = "rgb"):
         self.photos = photos
         self.scale = scale
+        self.channels = channels
         self.heights, self.widths = (np.asarray(photos.sizes, np.int32) // scale).T
         self._free = cache_bytes
         self._hrs: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -99,8 +107,9 @@ class Pairs:
             lr, hr = (self._touch(held, index) for held in (self._lrs, self._hrs))
         if hr is None:
             hr = crop_to_multiple(self.photos[index], self.scale)
+            hr = hr if self.channels == "rgb" else LUMA.pictures(hr)
         if lr is None:
-            lr = downscale(hr, self.scale)
+            lr = self._shrink(hr)
         with self._lock:
             self._keep(self._lrs, index, lr)
             self._keep(self._hrs, index, hr)
@@ -117,6 +126,11 @@ class Pairs:
                 f"{patch}x{patch} at x{self.scale} need {need}x{need} (so do {small.size} of the "
                 f"{len(self)} photographs): take out what is smaller, or use smaller crops"
             )
+
+    def _shrink(self, hr: np.ndarray) -> np.ndarray:
+        if self.channels == "rgb":
+            return downscale(hr, self.scale)
+        return LUMA.shrink(hr, self.scale, "symmetric").astype(np.float32)
 
     @staticmethod
     def _touch(held: OrderedDict[int, np.ndarray], index: int) -> np.ndarray | None:
@@ -139,12 +153,12 @@ def make_batch(
 ) -> dict[str, np.ndarray]:
     """Cut the examples `indices` of the batch of `step`.
 
-    Returns lr: float32 [b, p, p, 3] and hr: float32 [b, p*s, p*s, 3], both in [0, 1]; lr is the
+    Returns lr: float32 [b, p, p, c] and hr: float32 [b, p*s, p*s, c], both in [0, 1]; lr is the
     crop of the whole photograph's LR, not the LR of a crop, so that it is exact at its borders too.
     """
-    size = patch * pairs.scale
-    lrs = np.empty((len(indices), patch, patch, 3), np.float32)
-    hrs = np.empty((len(indices), size, size, 3), np.float32)
+    size, channels = patch * pairs.scale, CHANNELS[pairs.channels]
+    lrs = np.empty((len(indices), patch, patch, channels), np.float32)
+    hrs = np.empty((len(indices), size, size, channels), np.float32)
     crops = draw(seed, step, np.asarray(indices), pairs.heights, pairs.widths, patch)
     for out, (image, top, left, orientation) in enumerate(zip(*crops, strict=True)):
         for crop, whole, scale in zip((lrs, hrs), pairs[int(image)], (1, pairs.scale), strict=True):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jsr import losses, parallel, perceptual, protocols, state, steps
+from jsr import color, losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
 from jsr.lookup import find
 from jsr.models import hyper_parameters, make_model
@@ -86,7 +86,7 @@ class Recipe:
             "model": config.generator.name,
             "hparams": {**config.generator.hparams.to_dict(), "scale": config.scale},
             "scale": config.scale,
-            "channels": "rgb",
+            "channels": config.channels,
             "protocol": config.protocol,
             "licence": config.licence,
             "data": config.data.name,
@@ -112,7 +112,10 @@ class Recipe:
     def _example(self) -> tuple[jax.Array, jax.Array]:
         """An LR and an HR patch of the sizes trained on."""
         side, scale = self.config.data.patch, self.config.scale
-        return jnp.zeros((1, side, side, 3)), jnp.zeros((1, side * scale, side * scale, 3))
+        channels = color.CHANNELS[self.config.channels]
+        sides = (side, side * scale)
+        lr, hr = (jnp.zeros((1, side, side, channels)) for side in sides)
+        return lr, hr
 
     def _check_sizes(self) -> None:
         # A discriminator that cannot take the patch should not say so after the pixel stage.
@@ -133,7 +136,7 @@ class Recipe:
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:
         fresh = {"params": gen.params, "batch_stats": gen.stats}
-        variables, note = warm_start(self.config.init, self.generator, "rgb", fresh)
+        variables, note = warm_start(self.config.init, self.generator, self.config.channels, fresh)
         self.notes += [note] if note else []
         params = variables["params"]
         return state.Net(params, variables["batch_stats"], optimizer.init(params))
@@ -217,6 +220,8 @@ def check_config(config) -> None:
         raise UserError(f"stages is {tuple(config.stages)}: expected some of {STAGES}, in order")
     _choice(config, "dtype", ("float32", "bfloat16"))
     _choice(config, "protocol", tuple(protocols.PROTOCOLS))
+    _choice(config, "channels", tuple(color.CHANNELS))
+    _check_channels(config)
     for name in config.stages:
         find("pixel loss", config[name].pixel_loss, losses.PIXEL)
     if "gan" in config.stages:
@@ -235,6 +240,24 @@ def check_config(config) -> None:
                 f"{key} is {_value(config, key)}: expected a multiple of steps_per_dispatch,"
                 f" {config.steps_per_dispatch}"
             )
+
+
+def _check_channels(config) -> None:
+    source = protocols.PROTOCOLS[config.protocol].source
+    if source != config.channels:
+        fitting = [name for name, p in protocols.PROTOCOLS.items() if p.source == config.channels]
+        raise UserError(
+            f"protocol is {config.protocol!r}, which shrinks and enlarges {source}, but channels is"
+            f" {config.channels!r}: expected one of {', '.join(fitting)}"
+        )
+    if config.channels == "rgb":
+        return
+    if "gan" in config.stages:
+        raise UserError(
+            "stages has gan, whose losses are of RGB: with channels 'y' use pixel alone"
+        )
+    if config.pixel.perceptual_weight:
+        raise UserError("pixel.perceptual_weight needs RGB: with channels 'y' it must be 0")
 
 
 def _value(config, dotted: str):

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jsr import images
-from jsr.protocols import Protocol, score
+from jsr.protocols import PROTOCOLS, Protocol, score
 from jsr.resize import imresize, to_uint8
-from jsr.scoring import Item, read_items
+from jsr.scoring import Item, read_item, read_items
 
 PANEL = 256
 CAPTION = 40
@@ -56,19 +56,22 @@ def compare(
 ) -> np.ndarray:
     """The sheet of the first `shown` photos: LR, each method's SR with its figures, HR.
 
-    methods: (name, function that gives an item's SR).
+    methods: (name, function that gives an item's SR). Where the protocol is of Y, so are the
+    figures; the pictures are in colour where a method enlarges colour too (`weights.in_colour`).
     """
     strips = []
     for item in islice(read_items(photos, scale, protocol, lr_family), shown):
-        hr = as_rgb(item.hr)
-        lr = to_uint8(item.lr)
+        seen = item if protocol.source == "rgb" else _in_colour(photos, item, lr_family)
+        lr = to_uint8(seen.lr)
         size = f"{lr.shape[1]}x{lr.shape[0]}"
         panels = [("LR", as_rgb(imresize(lr, scale=scale, method="nearest")), size)]
         for name, produce in methods:
-            sr = produce(item)
-            scores = score(sr, item.hr, scale, protocol)
+            sr = produce(seen)
+            scored = sr if seen is item else produce(item)
+            scores = score(scored, item.hr, scale, protocol)
             figures = f"{scores['psnr']:.2f} dB  {scores['ssim']:.4f}"
             panels.append((name, as_rgb(sr), figures))
+        hr = as_rgb(seen.hr)
         strips.append((item.name, hr, [*panels, ("HR", hr, "PSNR  SSIM")]))
     return make_sheet(strips)
 
@@ -76,6 +79,10 @@ def compare(
 def as_rgb(image: np.ndarray) -> np.ndarray:
     """[h, w, 1 or 3] as [h, w, 3]."""
     return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+def _in_colour(photos, item: Item, lr_family: str) -> Item:
+    return read_item(photos, item.index, item.scale, PROTOCOLS["rgb"], lr_family)
 
 
 def write_sheet(path: Path, sheet: np.ndarray) -> None:

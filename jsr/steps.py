@@ -1,7 +1,7 @@
 """Training steps: pure functions of one device's batch, with a named axis over the devices.
 
-A step is `step(key, state, batch) -> (state, metrics)`. `batch` is {"lr": [b, h, w, 3],
-"hr": [b, h*s, w*s, 3]} in [0, 1], the part of one device; `key` is the same on all devices.
+A step is `step(key, state, batch) -> (state, metrics)`. `batch` is {"lr": [b, h, w, c],
+"hr": [b, h*s, w*s, c]} in [0, 1], the part of one device; `key` is the same on all devices.
 Metrics are float32 scalars, equal on all devices.
 """
 

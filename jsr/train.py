@@ -67,7 +67,8 @@ class Run:
         photos = {s: self._photos(s) for s in ("train", "valid", "test")}
         data = config.data
         self.test = photos["test"]
-        self.pairs = pipeline.Pairs(photos["train"], config.scale, int(data.cache_gb * 1e9))
+        cache = int(data.cache_gb * 1e9)
+        self.pairs = pipeline.Pairs(photos["train"], config.scale, cache, config.channels)
         self.pairs.require(data.patch)
         for split in ("valid", "test"):
             _check_scored(photos[split], config)

@@ -12,7 +12,7 @@ from jsr.protocols import get_protocol
 from jsr.recipe import Recipe
 from jsr.scoring import evaluate
 from jsr.state import TrainState
-from jsr.weights import run, to_levels
+from jsr.weights import in_colour, run, to_levels
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
 CROPS = 64
@@ -27,7 +27,8 @@ class Validation:
     def __init__(self, recipe: Recipe, train: Pairs, valid_photos, lpips=None):
         config = recipe.config
         self._recipe, self._photos, self._lpips = recipe, valid_photos, lpips
-        valid = Pairs(valid_photos, config.scale, int(config.data.cache_gb * 1e9))
+        cache = int(config.data.cache_gb * 1e9)
+        valid = Pairs(valid_photos, config.scale, cache, config.channels)
         valid.require(config.data.patch)
         crops = {"train": train, "valid": valid}
         self._crops = {
@@ -66,7 +67,15 @@ class Validation:
                 scores["d_accuracy"] = self._accuracy(local, decision)
             if self._lpips is not None:
                 scores["lpips"] = self._distance(seen)
-        return scores, seen[0]
+        return scores, self._picture(seen[0])
+
+    def _picture(self, sr: np.ndarray) -> np.ndarray:
+        """The first photo's SR; that of Y with bicubic CbCr of the photo's LR."""
+        if sr.shape[-1] == 3:
+            return sr
+        scale = self._recipe.config.scale
+        lr = resize.downscale(self._photos[0], scale)
+        return to_levels(in_colour(lambda _: sr, lr, scale))
 
     def _gap(self, variables) -> float:
         gains = {}

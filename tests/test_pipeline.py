@@ -16,7 +16,9 @@ from jsr.datasets import Photos
 from jsr.errors import UserError
 from jsr.orientations import orient, restore
 from jsr.pipeline import Pairs, batches, draw, make_batch, random_words
+from jsr.protocols import get_protocol
 from jsr.resize import downscale
+from jsr.scoring import read_item
 
 HEIGHTS = np.array([24, 40, 31, 100, 24], np.int32)
 WIDTHS = np.array([24, 25, 60, 77, 300], np.int32)
@@ -185,6 +187,25 @@ def test_a_crop_is_the_crop_of_the_whole_photo_and_of_its_lr_borders_included(sc
             turned = orient(whole, o)
             assert np.array_equal(got, turned.astype(np.float32) / np.float32(255))
     assert touches.all()
+
+
+def test_pairs_of_luma_are_those_that_the_protocol_classic_scores():
+    photos, scale, patch = noise_photos([(41, 36), (32, 52)]), 4, 7
+    pairs = Pairs(photos, scale, 1 << 30, "y")
+    for i in range(2):
+        lr, hr = pairs[i]
+        item = read_item(photos, i, scale, get_protocol("classic"), "symmetric")
+        assert np.array_equal(hr, item.hr) and hr.dtype == np.uint8
+        assert np.array_equal(lr, item.lr.astype(np.float32)) and lr.dtype == np.float32
+        assert (lr != np.rint(lr)).any()
+    batch = make_batch(pairs, 5, 9, np.arange(4), patch)
+    assert batch["lr"].shape == (4, patch, patch, 1)
+    assert batch["hr"].shape == (4, patch * scale, patch * scale, 1)
+    image, top, left, o = (
+        word[0] for word in draw(5, 9, np.arange(4), pairs.heights, pairs.widths, patch)
+    )
+    lr = pairs[int(image)][0][top : top + patch, left : left + patch]
+    assert np.array_equal(batch["lr"][0], orient(lr, o) / np.float32(255))
 
 
 def test_the_lr_of_a_crop_is_not_made_from_the_crop_alone():

@@ -14,12 +14,17 @@ import pytest
 import runs
 from kill_and_resume import LONG, compare
 from ml_collections import ConfigDict
+from PIL import Image
 
 from configs import base, srgan
 from jsr import train as training
+from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
+from jsr.protocols import get_protocol, score
+from jsr.recipe import check_config
+from jsr.scoring import read_item
 from jsr.validation import Validation
-from jsr.weights import load_network
+from jsr.weights import load_network, to_levels
 from jsr.writer import Writer
 
 
@@ -254,6 +259,24 @@ def test_init_starts_from_the_weights_of_another_run(whole, photos, tmp_path):
     assert "fresh, of other names or shapes" in (tmp_path / "x2" / "log.txt").read_text()
 
 
+def test_one_channel_is_trained_and_scored_as_the_literature_does(photos, tmp_path):
+    config = small_config(photos, stages=("pixel",), channels="y", protocol="classic")
+    table = training.train(config, tmp_path)
+    assert "protocol classic" in table
+    network = load_network(tmp_path)
+    assert (network.channels, network.facts["protocol"]) == (1, "classic")
+    row = json.loads((tmp_path / "table.json").read_text())["rows"][-1]
+    hr = open_photos("image_folder", "test", str(photos))
+    item = read_item(hr, 0, 4, get_protocol("classic"), "symmetric")
+    sr = to_levels(network.enlarge(item.lr))
+    expected = score(sr, item.hr, 4, get_protocol("classic"))
+    assert row["psnr"] == pytest.approx(expected["psnr"], abs=1e-9)
+    # The pictures are in colour.
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert all((strip.max(-1) > strip.min(-1) + 40).any() for strip in np.split(sheet, 8, 1)[3:])
+    assert network(hr[0]).shape == (256, 256, 3)
+
+
 def test_a_workdir_that_cannot_be_written(photos, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to the workdir"):
@@ -283,6 +306,9 @@ def test_photos_smaller_than_the_crop(photos, tmp_path):
         ("eval_every", 0, "at least 1"),
         ("steps_per_dispatch", 5, "multiple of steps_per_dispatch"),
         ("protocol", "z", "expected one of y"),
+        ("channels", "yuv", "expected one of rgb, y"),
+        ("channels", "y", "protocol is 'y', which .* channels is 'y': expected one of classic"),
+        ("protocol", "classic", "'classic', which .* channels is 'rgb': expected one of y, rgb"),
         ("generator.name", "edsrr", "unknown"),
         ("pixel.optimizer.name", "adamm", "optimizer 'adamm' is unknown"),
         ("pixel.optimizer.schedule", "cos", "schedule 'cos' is unknown"),
@@ -300,6 +326,16 @@ def test_values_that_cannot_be_built_are_named(photos, tmp_path, key, value, mes
     with pytest.raises(UserError, match=message):
         training.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_losses_of_rgb_are_refused_for_one_channel(photos):
+    config = small_config(photos, channels="y", protocol="classic")
+    with pytest.raises(UserError, match=r"stages has gan.*use pixel alone"):
+        check_config(config)
+    config.stages = ("pixel",)
+    config.pixel.perceptual_weight = 1.0
+    with pytest.raises(UserError, match=r"pixel\.perceptual_weight needs RGB.*must be 0"):
+        check_config(config)
 
 
 def test_a_full_disk_while_saving_keeps_the_last_checkpoint(whole, photos, tmp_path):
