@@ -27,6 +27,8 @@ def optimizer(**changes) -> ConfigDict:
     keys.warmup = 0
     # Largest global norm of a gradient; 0 clips nothing.
     keys.clip = 0.0
+    # Layers, by the first part of their parameters' names, that learn at a tenth of the rate.
+    keys.slow = ()
     keys.update(changes)
     return keys
 
@@ -40,6 +42,9 @@ def get_config() -> ConfigDict:
     config.seed = 0
     # Enlargement: an integer.
     config.scale = 4
+    # All scales that one set of weights is trained for (pixel stage only): each step is of one of
+    # them, `scale` is the one that is scored. () trains for `scale` alone.
+    config.scales = ()
     # What the generator enlarges: rgb | y (luma alone, by the protocol classic; pixel stage only).
     config.channels = "rgb"
 

@@ -6,7 +6,7 @@ example `index` of step `step`, and grain does the work ahead of time in threads
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grain
 import jax
@@ -22,7 +22,7 @@ from jsr.resize import crop_to_multiple, downscale
 
 # How a network of one channel is scored is how its pairs are made.
 LUMA = PROTOCOLS["classic"]
-CROPS = 0  # the stream of `random_words` that crops are drawn from
+CROPS, SCALES = 0, 1  # the streams of `random_words` that crops and scales are drawn from
 
 
 def random_words(seed, step, index, stream):
@@ -168,8 +168,14 @@ def make_batch(
     return {"lr": lrs, "hr": hrs}
 
 
+def pairs_of_step(pairs: Sequence[Pairs], seed: int, step: int) -> Pairs:
+    """Draw which of `pairs`, the same photographs at several scales, the batch of `step` is of."""
+    word = random_words(seed, step, 0, SCALES)[0]
+    return pairs[int(word) % len(pairs)]
+
+
 def batches(
-    pairs: Pairs,
+    pairs: Sequence[Pairs],
     seed: int,
     batch_size: int,
     patch: int,
@@ -183,17 +189,21 @@ def batches(
 
     batch_size counts the examples of all processes; process r of P has the r-th of P equal runs of
     them, in order, so that their parts one after the other are the batch of a single process.
-    Batches are those of `make_batch`, made ahead in `threads` threads (0: when asked for).
+    Batches are those of `make_batch`, made ahead in `threads` threads (0: when asked for). Several
+    `pairs` are the same photographs at several scales; each batch is of one (`pairs_of_step`).
 
     Raises UserError when batch_size does not divide by the processes or a photograph is smaller
     than the crop; while iterating, when a photograph cannot be read.
     """
     if batch_size % processes:
         raise UserError(f"batch_size {batch_size} does not divide by {processes} processes")
-    pairs.require(patch)
+    for each in pairs:
+        each.require(patch)
     share = batch_size // processes
     indices = np.arange(process * share, (process + 1) * share)
     steps = grain.MapDataset.range(start_step, stop_step)
-    made = steps.map(lambda step: make_batch(pairs, seed, step, indices, patch))
+    made = steps.map(
+        lambda step: make_batch(pairs_of_step(pairs, seed, step), seed, step, indices, patch)
+    )
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     return iter(made.to_iter_dataset(ahead))

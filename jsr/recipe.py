@@ -29,6 +29,7 @@ class Stage(NamedTuple):
 class Recipe:
     """What a config describes, built: `generator`, `discriminator`, `stages`, and the steps.
 
+    `scales` are those trained for; `generator` is the network at the one that is scored.
     `notes` are lines that the run should say (a loss that is off, and why). Raises UserError for
     every value of the config that cannot be built.
     """
@@ -38,6 +39,7 @@ class Recipe:
         parallel.check_batch(config.data.batch_size, config.accumulate, mesh)
         self.config, self.mesh, self.notes = config, mesh, []
         self.stages = list_stages(config)
+        self.scales = list_scales(config)
         self.generator = self._network(config.generator, scale=config.scale)
         self.discriminator = self._network(config.discriminator)
         self.predict = jax.jit(steps.make_predict(self.generator))
@@ -74,10 +76,22 @@ class Recipe:
         return train_state
 
     def compile(self, stage: Stage) -> Callable:
-        """`run(state, batches)` for a stage: `steps_per_dispatch` steps a call."""
+        """`run(state, batches)` for a stage: `steps_per_dispatch` steps a call.
+
+        The batches of a call are of one scale.
+        """
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
-        run = parallel.compile_steps(steps.repeat(make()), self.mesh)
-        return functools.partial(run, self._stream(2))
+        runs = {
+            scale: parallel.compile_steps(steps.repeat(make(self._at(scale))), self.mesh)
+            for scale in self.scales
+        }
+        key = self._stream(2)
+
+        def run(train_state, batches):
+            scale = batches["hr"].shape[2] // batches["lr"].shape[2]
+            return runs[scale](key, train_state, batches)
+
+        return run
 
     def facts(self) -> dict:
         """The description that goes into the weights file."""
@@ -86,6 +100,7 @@ class Recipe:
             "model": config.generator.name,
             "hparams": {**config.generator.hparams.to_dict(), "scale": config.scale},
             "scale": config.scale,
+            "scales": list(self.scales),
             "channels": config.channels,
             "protocol": config.protocol,
             "licence": config.licence,
@@ -105,6 +120,10 @@ class Recipe:
     def _stream(self, number: int) -> jax.Array:
         return jax.random.fold_in(self._key, number)
 
+    def _at(self, scale: int):
+        """The generator at a scale, for the same variables."""
+        return self.generator.clone(scale=scale) if scale != self.config.scale else self.generator
+
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]
         return state.init_net(self._stream(0), self.generator, optimizer, self._example()[0])
@@ -113,19 +132,28 @@ class Recipe:
         """An LR and an HR patch of the sizes trained on."""
         side, scale = self.config.data.patch, self.config.scale
         channels = color.CHANNELS[self.config.channels]
-        sides = (side, side * scale)
-        lr, hr = (jnp.zeros((1, side, side, channels)) for side in sides)
-        return lr, hr
+        hr = jnp.zeros((1, side * scale, side * scale, channels))
+        return jnp.zeros((1, side, side, channels)), hr
 
     def _check_sizes(self) -> None:
         # A discriminator that cannot take the patch should not say so after the pixel stage.
         lr, hr = self._example()
         try:
-            jax.eval_shape(self.generator.init, self._key, lr)
+            ours = jax.eval_shape(self._init_generator)
+            for scale in set(self.scales) - {self.config.scale}:
+                theirs = jax.eval_shape(self._at(scale).init, self._key, lr)
+                self._require_same_weights(scale, ours.params, theirs["params"])
             if "gan" in self.config.stages:
                 jax.eval_shape(self.discriminator.init, self._key, hr, lr)
         except ValueError as error:
             raise UserError(f"data.patch {self.config.data.patch} does not fit: {error}") from error
+
+    def _require_same_weights(self, scale: int, ours, theirs) -> None:
+        if jax.tree.map(jnp.shape, ours) != jax.tree.map(jnp.shape, theirs):
+            raise UserError(
+                f"scales is {self.scales}, but {self.config.generator.name} as configured has other"
+                f" weights at x{scale} than at x{self.config.scale}: train for one scale, scales ()"
+            )
 
     def _network(self, config, **fixed):
         hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}
@@ -185,15 +213,14 @@ class Recipe:
             "accumulate": self.config.accumulate,
         }
 
-    def _pixel_step(self) -> Callable:
-        return steps.make_pixel_step(
-            self.generator, self._optimizers["pixel"]["gen"], **self._content(self.config.pixel)
-        )
+    def _pixel_step(self, generator) -> Callable:
+        optimizer = self._optimizers["pixel"]["gen"]
+        return steps.make_pixel_step(generator, optimizer, **self._content(self.config.pixel))
 
-    def _gan_step(self) -> Callable:
+    def _gan_step(self, generator) -> Callable:
         config, optimizers = self.config.gan, self._optimizers["gan"]
         return steps.make_gan_step(
-            self.generator,
+            generator,
             self.discriminator,
             optimizers["gen"],
             optimizers["disc"],
@@ -212,6 +239,16 @@ def list_stages(config) -> list[Stage]:
         stages.append(Stage(name, start, start + config[name].steps))
         start = stages[-1].stop
     return stages
+
+
+def list_scales(config) -> tuple[int, ...]:
+    """The scales of a config. Raises UserError for what cannot be trained together."""
+    scales = tuple(config.scales) or (config.scale,)
+    if config.scale not in scales or len(set(scales)) < len(scales):
+        raise UserError(f"scales is {scales}: expected different ones, with scale {config.scale}")
+    if len(scales) > 1 and (tuple(config.stages), config.steps_per_dispatch) != (("pixel",), 1):
+        raise UserError("several scales need stages ('pixel',) and steps_per_dispatch 1")
+    return scales
 
 
 def check_config(config) -> None:

@@ -67,9 +67,11 @@ class Run:
         photos = {s: self._photos(s) for s in ("train", "valid", "test")}
         data = config.data
         self.test = photos["test"]
-        cache = int(data.cache_gb * 1e9)
-        self.pairs = pipeline.Pairs(photos["train"], config.scale, cache, config.channels)
-        self.pairs.require(data.patch)
+        scales = self.recipe.scales
+        cache = int(data.cache_gb * 1e9) // len(scales)
+        self.pairs = [pipeline.Pairs(photos["train"], s, cache, config.channels) for s in scales]
+        for pairs in self.pairs:
+            pairs.require(data.patch)
         for split in ("valid", "test"):
             _check_scored(photos[split], config)
         _make_folder(workdir)
@@ -84,7 +86,8 @@ class Run:
         self.state, self.progress = self._open()
         total = self.recipe.stages[-1].stop
         self.writer = Writer(workdir, self.step, total)
-        self.validation = Validation(self.recipe, self.pairs, photos["valid"], lpips)
+        scored = self.pairs[scales.index(config.scale)]
+        self.validation = Validation(self.recipe, scored, photos["valid"], lpips)
         self.profile = Profile(workdir, profile)
         self._introduce()
 
@@ -239,9 +242,10 @@ class Run:
     def _introduce(self) -> None:
         config, say = self.config, self.writer.line
         count = parameter_overview.count_parameters(self.state.gen.params)
+        scales = ", ".join(f"x{scale}" for scale in self.recipe.scales)
         say(
-            f"{config.name}: {config.generator.name} with {count:,} parameters, x{config.scale},"
-            f" {len(self.pairs)} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
+            f"{config.name}: {config.generator.name} with {count:,} parameters, {scales},"
+            f" {len(self.pairs[0])} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
         )
         for note in self.recipe.notes:
             say(note)

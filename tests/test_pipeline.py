@@ -15,7 +15,7 @@ from jsr import pipeline
 from jsr.datasets import Photos
 from jsr.errors import UserError
 from jsr.orientations import orient, restore
-from jsr.pipeline import Pairs, batches, draw, make_batch, random_words
+from jsr.pipeline import Pairs, batches, draw, make_batch, pairs_of_step, random_words
 from jsr.protocols import get_protocol
 from jsr.resize import downscale
 from jsr.scoring import read_item
@@ -278,22 +278,35 @@ def test_many_threads_get_the_right_pairs_out_of_a_small_cache():
 
 def test_batches_are_the_same_from_wherever_they_start():
     pairs = Pairs(noise_photos([(40, 48), (64, 44)]), 4, 1 << 30)
-    whole = list(batches(pairs, 3, 4, 8, 0, 12))
+    whole = list(batches([pairs], 3, 4, 8, 0, 12))
     assert len(whole) == 12
     for start, threads in ((0, 0), (5, 1), (11, 4), (12, 2)):
-        part = list(batches(pairs, 3, 4, 8, start, 12, threads=threads))
+        part = list(batches([pairs], 3, 4, 8, start, 12, threads=threads))
         assert len(part) == 12 - start
         assert all(map(same, part, whole[start:]))
     assert not same(whole[0], whole[1])
-    assert not same(whole[0], next(batches(pairs, 4, 4, 8, 0, 1)))
+    assert not same(whole[0], next(batches([pairs], 4, 4, 8, 0, 1)))
+
+
+def test_each_batch_of_several_scales_is_of_one_of_them():
+    photos = noise_photos([(40, 48), (64, 44)])
+    pairs = [Pairs(photos, scale, 1 << 30) for scale in (2, 3, 4)]
+    seen = []
+    for step, batch in enumerate(batches(pairs, 3, 2, 8, 0, 60)):
+        each = pairs_of_step(pairs, 3, step)
+        assert same(batch, make_batch(each, 3, step, np.arange(2), 8))
+        seen.append(batch["hr"].shape[1] // batch["lr"].shape[1])
+    assert min(np.bincount(seen)[2:]) > 10
+    again = [pairs_of_step(pairs, 3, step).scale for step in range(60)]
+    assert seen == again != [pairs_of_step(pairs, 4, step).scale for step in range(60)]
 
 
 @pytest.mark.parametrize("processes", [2, 3, 6])
 def test_the_parts_of_several_processes_make_up_the_batch_of_one(processes):
     pairs = Pairs(noise_photos([(40, 48), (64, 44)]), 4, 1 << 30)
-    whole = batches(pairs, 3, 6, 8, 0, 4)
+    whole = batches([pairs], 3, 6, 8, 0, 4)
     parts = [
-        batches(pairs, 3, 6, 8, 0, 4, process=process, processes=processes)
+        batches([pairs], 3, 6, 8, 0, 4, process=process, processes=processes)
         for process in range(processes)
     ]
     for batch, *shares in zip(whole, *parts, strict=True):
@@ -305,9 +318,9 @@ def test_the_parts_of_several_processes_make_up_the_batch_of_one(processes):
 def test_mistakes_are_found_before_the_first_batch():
     pairs = Pairs(noise_photos([(40, 48), (64, 31), (36, 36)]), 4, 1 << 30)
     with pytest.raises(UserError, match="batch_size 5 does not divide by 2"):
-        batches(pairs, 0, 5, 7, 0, 10, processes=2)
+        batches([pairs], 0, 5, 7, 0, 10, processes=2)
     with pytest.raises(UserError, match=r"photo1 is 64x31 .* 8x8 at x4 need 32x32 .*1 of the 3"):
-        batches(pairs, 0, 4, 8, 0, 10)
+        batches([pairs], 0, 4, 8, 0, 10)
 
 
 def test_a_photo_that_cannot_be_read_stops_the_batches_with_its_own_error():
@@ -316,13 +329,13 @@ def test_a_photo_that_cannot_be_read_stops_the_batches_with_its_own_error():
 
     pairs = Pairs(Photos(["photo7.png"], np.array([[40, 40]], np.int32), read), 4, 1 << 30)
     with pytest.raises(UserError, match=r"photo7\.png is broken"):
-        next(batches(pairs, 0, 4, 8, 0, 10))
+        next(batches([pairs], 0, 4, 8, 0, 10))
 
 
 def test_iterators_that_are_dropped_leave_no_thread_behind():
     before = set(threading.enumerate())
     pairs = Pairs(noise_photos([(40, 48)]), 4, 1 << 30)
-    iterator = batches(pairs, 0, 4, 8, 0, 10**9, threads=2)
+    iterator = batches([pairs], 0, 4, 8, 0, 10**9, threads=2)
     next(iterator)
     assert len(set(threading.enumerate()) - before) <= 3
     del iterator
@@ -340,7 +353,7 @@ def test_a_program_may_end_in_the_middle_of_the_batches_without_a_word():
 
         flat = np.zeros((40, 40, 3), np.uint8)
         photos = Photos(["flat"], np.array([[40, 40]], np.int32), lambda i: flat)
-        iterator = batches(Pairs(photos, 4, 1 << 20), 0, 4, 8, 0, 10**9)
+        iterator = batches([Pairs(photos, 4, 1 << 20)], 0, 4, 8, 0, 10**9)
         print(next(iterator)["lr"].shape)
     """
     end = subprocess.run(

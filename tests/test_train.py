@@ -17,11 +17,12 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import base, srgan
+from jsr import parallel
 from jsr import train as training
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
 from jsr.protocols import get_protocol, score
-from jsr.recipe import check_config
+from jsr.recipe import Recipe, check_config
 from jsr.scoring import read_item
 from jsr.validation import Validation
 from jsr.weights import load_network, to_levels
@@ -275,6 +276,63 @@ def test_one_channel_is_trained_and_scored_as_the_literature_does(photos, tmp_pa
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert all((strip.max(-1) > strip.min(-1) + 40).any() for strip in np.split(sheet, 8, 1)[3:])
     assert network(hr[0]).shape == (256, 256, 3)
+
+
+def several_scales(photos, **changes) -> ConfigDict:
+    config = small_config(photos, stages=("pixel",), scales=(2, 4), **changes)
+    config.generator.name = "vdsr"
+    with config.unlocked():
+        config.generator.hparams = ConfigDict({"features": 4, "layers": 3})
+    return config
+
+
+def test_several_scales_are_trained_in_one_network_and_stopped_and_resumed(
+    photos, tmp_path, monkeypatch
+):
+    shapes = []
+    shard = parallel.shard_batches
+    monkeypatch.setattr(
+        parallel, "shard_batches", lambda b, m: shapes.append(b["hr"].shape[2]) or shard(b, m)
+    )
+    training.train(several_scales(photos), tmp_path / "whole")
+    assert set(shapes) == {16, 32} and len(shapes) == 12
+    assert load_network(tmp_path / "whole").facts["scales"] == [2, 4]
+    assert load_network(tmp_path / "whole", scale=2).scale == 2
+    progress = Writer.progress
+
+    def terminate(self, stage, at, metrics):
+        progress(self, stage, at, metrics)
+        if at == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Writer, "progress", terminate)
+    assert training.train(several_scales(photos), tmp_path / "parts") is None
+    monkeypatch.undo()
+    assert training.train(several_scales(photos), tmp_path / "parts") is not None
+    whole, parts = (runs.final_state(tmp_path / name) for name in ("whole", "parts"))
+    assert all(whole[name].tobytes() == parts[name].tobytes() for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scales": (2, 3)}, "different ones, with scale 4"),
+        ({"scales": (4, 4)}, "different ones"),
+        ({"stages": ("pixel", "gan")}, r"need stages \('pixel',\) and steps_per_dispatch 1"),
+        ({"steps_per_dispatch": 2, "log_every": 2}, "and steps_per_dispatch 1"),
+        ({"generator__name": "msrresnet"}, "msrresnet as configured has other weights at x2 than"),
+    ],
+)
+def test_scales_that_cannot_be_trained_together(photos, changes, message):
+    config = several_scales(photos)
+    for key, value in changes.items():
+        if key == "generator__name":
+            config.generator.name = value
+            del config.generator.hparams.layers
+        else:
+            config[key] = value
+    with pytest.raises(UserError, match=message):
+        Recipe(config, parallel.make_mesh())
 
 
 def test_a_workdir_that_cannot_be_written(photos, tmp_path):
