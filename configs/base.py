@@ -49,9 +49,11 @@ def get_config() -> ConfigDict:
     config.channels = "rgb"
 
     config.data = ConfigDict()
-    # sample_photos | image_folder | div2k | celeb_a, or your own as "package.module:function".
+    # sample_photos | image_folder | div2k | df2k | celeb_a, or your own as
+    # "package.module:function".
     config.data.name = "sample_photos"
-    # The folder that image_folder and local copies are read from; "" where none is needed.
+    # The folder that image_folder and local copies are read from; "" where none is needed. df2k
+    # takes several with commas between.
     config.data.dir = ""
     # Side of a training patch in LR pixels (an HR patch has `scale` times this side).
     config.data.patch = 24
@@ -183,6 +185,12 @@ def div2k(config: ConfigDict) -> None:
     config.data.cache_gb = 16.0
     config.data.threads = 8
     config.licence = "research-only"
+
+
+def df2k(config: ConfigDict) -> None:
+    """DIV2K's and Flickr2K's training photographs, 3,450 together; valid and test are DIV2K's."""
+    div2k(config)
+    config.data.name = "df2k"
 
 
 def at_scale(scale: int) -> Callable:
