@@ -73,7 +73,8 @@ def get_config() -> ConfigDict:
     config.discriminator.hparams = ConfigDict()
     # Compute type of the networks: float32 | bfloat16. Parameters are always float32.
     config.dtype = "float32"
-    # Weights that the generator starts from: a file or a workdir; "" starts from scratch.
+    # Weights that the generator starts from: a file or a workdir; "" starts from scratch. Those of
+    # another scale give all but the upsampler.
     config.init = ""
 
     # Any of pixel, gan; in this order.
@@ -193,17 +194,28 @@ def df2k(config: ConfigDict) -> None:
     config.data.name = "df2k"
 
 
-def at_scale(scale: int) -> Callable:
-    """The preset of a recipe that differs by nothing but the scale."""
+def luma(config: ConfigDict) -> None:
+    """Luma alone, trained and scored as networks of one channel are."""
+    config.channels = "y"
+    config.protocol = "classic"
 
-    def preset(config: ConfigDict) -> None:
-        config.scale = scale
 
-    return preset
+def scales(patch: Callable[[int], int] | None = None) -> dict[str, Callable]:
+    """The presets x2, x3 and x4; `patch` gives the LR patch's side by scale, where it differs."""
+
+    def at(scale: int) -> Callable:
+        def preset(config: ConfigDict) -> None:
+            config.scale = scale
+            if patch is not None:
+                config.data.patch = patch(scale)
+
+        return preset
+
+    return {f"x{scale}": at(scale) for scale in (2, 3, 4)}
 
 
 DATA = {"folder": folder, "div2k": div2k}
-SCALES = {f"x{scale}": at_scale(scale) for scale in (2, 3, 4)}
+SCALES = scales()
 
 
 def smoke(config: ConfigDict) -> None:
