@@ -59,9 +59,11 @@ def get_config() -> ConfigDict:
     config.data.patch = 24
     # Photos in a batch, over all devices and processes.
     config.data.batch_size = 16
-    # Decoded photos kept in memory, in GB; the rest is decoded again when drawn.
+    # Photos live in device memory where they take at most this share of it; 0: always streamed.
+    config.data.resident = 0.5
+    # Streamed: decoded photos kept in memory, in GB; the rest is decoded again when drawn.
     config.data.cache_gb = 4.0
-    # Threads that prepare batches ahead.
+    # Threads that prepare batches ahead, or the photos for the device.
     config.data.threads = 2
 
     # A network of jsr.models by name with its hyper-parameters; `scale` is added to them.

@@ -146,7 +146,8 @@ def check_same_config(stored: dict, config: dict, workdir: Path) -> None:
 
 
 # Keys that change what is shown and how fast, but no bit of the result.
-CHANGEABLE = {"name", "data.cache_gb", "data.threads", "log_every", "keep", "data.dir"}
+CHANGEABLE = {"name", "log_every", "keep"}
+CHANGEABLE |= {f"data.{key}" for key in ("dir", "resident", "cache_gb", "threads")}
 
 
 def _shapes(state: Any) -> dict[str, list[int]]:

@@ -3,9 +3,11 @@
 Parameters are replicated, batches are split over the axis `batch` of one flat mesh.
 """
 
+import functools
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -38,14 +40,56 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, P()))
 
 
-def shard_batches(batches: dict, mesh: Mesh) -> dict:
+# How an array lies on the mesh: split by examples ([k, b, ...]), by its first axis, or not at all.
+EXAMPLES, SHARDS, WHOLE = P(None, AXIS), P(AXIS), P()
+
+
+def shard_batches(batches: dict, mesh: Mesh, spec: P = EXAMPLES) -> dict:
     """Host arrays [k, b_local, ...] of this process to global arrays [k, b, ...]."""
-    sharding = NamedSharding(mesh, P(None, AXIS))
+    sharding = NamedSharding(mesh, spec)
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batches)
 
 
-def compile_steps(run: Callable, mesh: Mesh) -> Callable:
-    """Compile a per-device `run(key, state, batches)` for the mesh; the old state is donated.
+def place_shards(make: Callable[[int], dict], shapes: dict, mesh: Mesh) -> dict:
+    """Arrays of `shapes` [shards, ...], one shard for all devices or one for each.
+
+    `make(shard)` gives the arrays of one shard; it is called once for each shard that this
+    process's devices need.
+    """
+    made = functools.cache(make)
+
+    def place(name, shape):
+        spec = SHARDS if shape[0] > 1 else WHOLE
+        return jax.make_array_from_callback(
+            shape, NamedSharding(mesh, spec), lambda index: made(index[0].start or 0)[name][None]
+        )
+
+    return {name: place(name, shape) for name, shape in shapes.items()}
+
+
+def device_bytes(mesh: Mesh) -> int:
+    """Memory of the mesh's smallest device; a CPU's is its host's, shared among its devices."""
+    sizes = [_bytes_of(device) for device in mesh.local_devices]
+    return min(gather(min(sizes))) if jax.process_count() > 1 else min(sizes)
+
+
+def _bytes_of(device) -> int:
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    return limit or _host_bytes() // jax.local_device_count()
+
+
+def _host_bytes() -> int:
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:  # what a container may take of it
+        return min(installed, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):
+        return installed
+
+
+def compile_steps(
+    run: Callable, mesh: Mesh, batch_spec: P = EXAMPLES, data_spec: P = WHOLE
+) -> Callable:
+    """Compile a per-device `run(key, state, batches, data)` for the mesh; donates the old state.
 
     This is what `jax.pmap` compiles to (one named axis, per-device code), kept as global arrays.
     `check_vma` stays off: with it on, `pmean` of a gradient returns the sum.
@@ -53,8 +97,8 @@ def compile_steps(run: Callable, mesh: Mesh) -> Callable:
     sharded = jax.shard_map(
         run,
         mesh=mesh,
-        in_specs=(P(), P(), P(None, AXIS)),
-        out_specs=(P(), P()),
+        in_specs=(WHOLE, WHOLE, batch_spec, data_spec),
+        out_specs=(WHOLE, WHOLE),
         check_vma=False,
     )
     return jax.jit(sharded, donate_argnums=1)

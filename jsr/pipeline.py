@@ -86,13 +86,14 @@ class Pairs:
     the room. May be used from several threads.
 
     channels: "rgb"; or "y", where hr is the photograph's rounded Y, uint8 [h*s, w*s, 1], and lr is
-    shrunk from it without rounding, float32 [h, w, 1] in 0..255 (the protocol `classic`).
+    shrunk from it without rounding, float32 [h, w, 1] in [0, 1] (the protocol `classic`).
     """
 
     def __init__(self, photos: Photos, scale: int, cache_bytes: int, channels: str = "rgb"):
         self.photos = photos
         self.scale = scale
-        self.channels = channels
+        self.channels = CHANNELS[channels]
+        self.lr_type = np.dtype(np.uint8 if channels == "rgb" else np.float32)
         self.heights, self.widths = (np.asarray(photos.sizes, np.int32) // scale).T
         self._free = cache_bytes
         self._hrs: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -107,13 +108,20 @@ class Pairs:
             lr, hr = (self._touch(held, index) for held in (self._lrs, self._hrs))
         if hr is None:
             hr = crop_to_multiple(self.photos[index], self.scale)
-            hr = hr if self.channels == "rgb" else LUMA.pictures(hr)
+            hr = hr if self.channels == 3 else LUMA.pictures(hr)
         if lr is None:
             lr = self._shrink(hr)
         with self._lock:
             self._keep(self._lrs, index, lr)
             self._keep(self._hrs, index, hr)
         return lr, hr
+
+    def forget(self) -> None:
+        """Give up what is kept in memory."""
+        with self._lock:
+            for held in (self._hrs, self._lrs):
+                self._free += sum(image.nbytes for image in held.values())
+                held.clear()
 
     def require(self, patch: int) -> None:
         """Raise UserError unless every photograph holds a crop of `patch` LR pixels."""
@@ -128,9 +136,9 @@ class Pairs:
             )
 
     def _shrink(self, hr: np.ndarray) -> np.ndarray:
-        if self.channels == "rgb":
+        if self.channels == 3:
             return downscale(hr, self.scale)
-        return LUMA.shrink(hr, self.scale, "symmetric").astype(np.float32)
+        return (LUMA.shrink(hr, self.scale, "symmetric") / 255.0).astype(np.float32)
 
     @staticmethod
     def _touch(held: OrderedDict[int, np.ndarray], index: int) -> np.ndarray | None:
@@ -153,29 +161,36 @@ def make_batch(
 ) -> dict[str, np.ndarray]:
     """Cut the examples `indices` of the batch of `step`.
 
-    Returns lr: float32 [b, p, p, c] and hr: float32 [b, p*s, p*s, c], both in [0, 1]; lr is the
-    crop of the whole photograph's LR, not the LR of a crop, so that it is exact at its borders too.
+    Returns lr [b, p, p, c] and hr [b, p*s, p*s, c] as `pairs` has them; lr is the crop of the whole
+    photograph's LR, not the LR of a crop, so that it is exact at its borders too.
     """
-    size, channels = patch * pairs.scale, CHANNELS[pairs.channels]
-    lrs = np.empty((len(indices), patch, patch, channels), np.float32)
-    hrs = np.empty((len(indices), size, size, channels), np.float32)
+    size = patch * pairs.scale
+    lrs = np.empty((len(indices), patch, patch, pairs.channels), pairs.lr_type)
+    hrs = np.empty((len(indices), size, size, pairs.channels), np.uint8)
     crops = draw(seed, step, np.asarray(indices), pairs.heights, pairs.widths, patch)
     for out, (image, top, left, orientation) in enumerate(zip(*crops, strict=True)):
         for crop, whole, scale in zip((lrs, hrs), pairs[int(image)], (1, pairs.scale), strict=True):
             y, x, edge = top * scale, left * scale, patch * scale
-            pixels = orient(whole[y : y + edge, x : x + edge], orientation)
-            np.divide(pixels, 255, out=crop[out], dtype=np.float32)
+            crop[out] = orient(whole[y : y + edge, x : x + edge], orientation)
     return {"lr": lrs, "hr": hrs}
 
 
-def pairs_of_step(pairs: Sequence[Pairs], seed: int, step: int) -> Pairs:
-    """Draw which of `pairs`, the same photographs at several scales, the batch of `step` is of."""
+def scale_of_step(seed: int, step, scales: Sequence[int]):
+    """Draw which of `scales` the batch of `step`, an integer or an array of them, is of."""
+    if len(scales) == 1:
+        return np.full_like(step, scales[0])
     word = random_words(seed, step, 0, SCALES)[0]
-    return pairs[int(word) % len(pairs)]
+    return np.asarray(scales)[word % np.uint32(len(scales))]
+
+
+def steps_of(scale: int, scales: Sequence[int], seed: int, start: int, stop: int) -> np.ndarray:
+    """The steps start .. stop - 1 whose batches are of `scale`: all of them without `scales`."""
+    steps = np.arange(start, stop)
+    return steps[scale_of_step(seed, steps, scales) == scale] if len(scales) else steps
 
 
 def batches(
-    pairs: Sequence[Pairs],
+    pairs: Pairs,
     seed: int,
     batch_size: int,
     patch: int,
@@ -184,26 +199,26 @@ def batches(
     process: int = 0,
     processes: int = 1,
     threads: int = 2,
+    scales: Sequence[int] = (),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Iterate over this process's part of the batches of steps start_step .. stop_step - 1.
 
     batch_size counts the examples of all processes; process r of P has the r-th of P equal runs of
     them, in order, so that their parts one after the other are the batch of a single process.
-    Batches are those of `make_batch`, made ahead in `threads` threads (0: when asked for). Several
-    `pairs` are the same photographs at several scales; each batch is of one (`pairs_of_step`).
+    Batches are those of `make_batch`, made ahead in `threads` threads (0: when asked for). scales:
+    where each step is of one of several, by `scale_of_step`; only those of `pairs` are made.
 
     Raises UserError when batch_size does not divide by the processes or a photograph is smaller
     than the crop; while iterating, when a photograph cannot be read.
     """
     if batch_size % processes:
         raise UserError(f"batch_size {batch_size} does not divide by {processes} processes")
-    for each in pairs:
-        each.require(patch)
+    pairs.require(patch)
     share = batch_size // processes
     indices = np.arange(process * share, (process + 1) * share)
-    steps = grain.MapDataset.range(start_step, stop_step)
-    made = steps.map(
-        lambda step: make_batch(pairs_of_step(pairs, seed, step), seed, step, indices, patch)
+    steps = steps_of(pairs.scale, scales, seed, start_step, stop_step)
+    made = grain.MapDataset.source(steps).map(
+        lambda step: make_batch(pairs, seed, step, indices, patch)
     )
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     return iter(made.to_iter_dataset(ahead))

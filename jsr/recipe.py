@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jsr import color, losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
+from jsr.feed import Feed
 from jsr.lookup import find
 from jsr.models import hyper_parameters, make_model
 from jsr.state import TrainState
@@ -75,23 +76,12 @@ class Recipe:
             train_state = self.begin(stage, train_state)
         return train_state
 
-    def compile(self, stage: Stage) -> Callable:
-        """`run(state, batches)` for a stage: `steps_per_dispatch` steps a call.
-
-        The batches of a call are of one scale.
-        """
+    def compile(self, stage: Stage, scale: int, feed: Feed) -> Callable:
+        """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps of a scale a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
-        runs = {
-            scale: parallel.compile_steps(steps.repeat(make(self._at(scale))), self.mesh)
-            for scale in self.scales
-        }
-        key = self._stream(2)
-
-        def run(train_state, batches):
-            scale = batches["hr"].shape[2] // batches["lr"].shape[2]
-            return runs[scale](key, train_state, batches)
-
-        return run
+        run = steps.repeat(make(self._at(scale)), feed.cut)
+        run = parallel.compile_steps(run, self.mesh, feed.batch_spec, feed.data_spec)
+        return functools.partial(run, self._stream(2))
 
     def facts(self) -> dict:
         """The description that goes into the weights file."""
@@ -264,6 +254,8 @@ def check_config(config) -> None:
     if "gan" in config.stages:
         find("adversarial loss", config.gan.adversarial, losses.ADVERSARIAL)
         _choice(config, "gan.penalty", PENALTIES)
+    if not 0 <= config.data.resident <= 1:
+        raise UserError(f"data.resident is {config.data.resident}: expected a share, 0 to 1")
     positive = ["scale", "data.patch", "data.batch_size", "accumulate", "steps_per_dispatch"]
     positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped"]
     positive += [f"{name}.steps" for name in config.stages]

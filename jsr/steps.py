@@ -130,18 +130,27 @@ def make_gan_step(
     return _make_step(gradients, optimizers, ema_decay, accumulate)
 
 
-def repeat(step: Callable) -> Callable:
-    """`run(key, state, batches)`: one step for each of `batches`' leading axis, in order.
+def repeat(step: Callable, cut: Callable = lambda _data, batch: batch) -> Callable:
+    """`run(key, state, batches, data)`: one step for each of `batches`' leading axis, in order.
 
-    The metrics are means over the steps, with the last state's `skipped_in_row` among them.
+    A step's batch is `cut(data, batch)`; what is uint8 in it becomes [0, 1]. The metrics are means
+    over the steps, with the last state's `skipped_in_row` among them.
     """
 
-    def run(key, state, batches):
-        state, metrics = _scan(lambda state, batch: step(key, state, batch), state, batches)
+    def run(key, state, batches, data):
+        def one(state, batch):
+            return step(key, state, jax.tree.map(to_unit, cut(data, batch)))
+
+        state, metrics = _scan(one, state, batches)
         metrics = jax.tree.map(lambda m: m.mean(0), metrics)
         return state, {**metrics, "skipped_in_row": state.skipped_in_row}
 
     return run
+
+
+def to_unit(x: jax.Array) -> jax.Array:
+    """uint8 levels to float32 in [0, 1]; anything else as it is."""
+    return x.astype(jnp.float32) / 255.0 if x.dtype == jnp.uint8 else x
 
 
 def make_predict(generator: nn.Module) -> Callable:

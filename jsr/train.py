@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from jsr import parallel, perceptual, pipeline, protocols
 from jsr.checkpoint import Checkpoints, check_same_config
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
+from jsr.feed import open_feed
 from jsr.metrics import WINDOW
 from jsr.profile import Profile
 from jsr.progress import Progress
@@ -89,6 +89,8 @@ class Run:
         scored = self.pairs[scales.index(config.scale)]
         self.validation = Validation(self.recipe, scored, photos["valid"], lpips)
         self.profile = Profile(workdir, profile)
+        mesh = self.recipe.mesh
+        self.feeds = {pairs.scale: open_feed(config, pairs, mesh) for pairs in self.pairs}
         self._introduce()
 
     @property
@@ -106,8 +108,9 @@ class Run:
         if self.progress.stage != stage.name:
             self.state = self.recipe.begin(stage, self.state)
             self.progress.begin(stage.name)
-        run, previous = self.recipe.compile(stage), None
-        feed = self._feed(stage)
+        runs = {s: self.recipe.compile(stage, s, feed) for s, feed in self.feeds.items()}
+        batches = {s: feed.batches(self.step, stage.stop) for s, feed in self.feeds.items()}
+        previous = None
         while True:
             if self._due(config.eval_every, stage) and self.progress.evaluated != self.step:
                 if self._evaluate() == "collapsed":
@@ -117,8 +120,10 @@ class Run:
                 self._save()
             if self.step == stage.stop or stop.requested:
                 break
-            batches = parallel.shard_batches(next(feed), self.recipe.mesh)
-            self.state, metrics = self.profile.run(self.step, run, self.state, batches)
+            scale = int(pipeline.scale_of_step(config.seed, self.step, self.recipe.scales))
+            run, feed = runs[scale], self.feeds[scale]
+            batch = parallel.shard_batches(next(batches[scale]), self.recipe.mesh, feed.batch_spec)
+            self.state, metrics = self.profile.run(self.step, run, self.state, batch, feed.data)
             self.step += config.steps_per_dispatch
             self._log(stage, previous)
             previous = (self.step, metrics)
@@ -156,24 +161,6 @@ class Run:
 
     def _due(self, period: int, stage: Stage) -> bool:
         return self.step % period == 0 or self.step == stage.stop
-
-    def _feed(self, stage: Stage) -> Iterator[dict]:
-        """Batches of the stage from the present step on, stacked for a dispatch."""
-        config, count = self.config, self.config.steps_per_dispatch
-        feed = pipeline.batches(
-            self.pairs,
-            seed=config.seed,
-            batch_size=config.data.batch_size,
-            patch=config.data.patch,
-            start_step=self.step,
-            stop_step=stage.stop,
-            process=parallel.process_index(),
-            processes=parallel.process_count(),
-            threads=config.data.threads,
-        )
-        for first in feed:
-            group = [first] + [next(feed) for _ in range(count - 1)]
-            yield {name: np.stack([batch[name] for batch in group]) for name in first}
 
     def _evaluate(self) -> str:
         config = self.config
@@ -247,6 +234,8 @@ class Run:
             f"{config.name}: {config.generator.name} with {count:,} parameters, {scales},"
             f" {len(self.pairs[0])} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
         )
+        for scale, feed in self.feeds.items():
+            say(f"photos {feed.note}" + (f" (x{scale})" if len(self.feeds) > 1 else ""))
         for note in self.recipe.notes:
             say(note)
         if self.step:

@@ -12,6 +12,7 @@ from jsr.protocols import get_protocol
 from jsr.recipe import Recipe
 from jsr.scoring import evaluate
 from jsr.state import TrainState
+from jsr.steps import to_unit
 from jsr.weights import in_colour, run, to_levels
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
@@ -32,7 +33,7 @@ class Validation:
         valid.require(config.data.patch)
         crops = {"train": train, "valid": valid}
         self._crops = {
-            name: make_batch(pairs, 0, 0, range(CROPS), config.data.patch)
+            name: jax.tree.map(to_unit, make_batch(pairs, 0, 0, range(CROPS), config.data.patch))
             for name, pairs in crops.items()
         }
         self._bicubic = {name: self._bicubic_psnr(batch) for name, batch in self._crops.items()}

@@ -11,6 +11,8 @@ import skimage.data
 from flax.traverse_util import flatten_dict
 from PIL import Image
 
+from jsr.datasets import Photos
+
 ROOT = Path(__file__).parent.parent
 # A run of 12 steps in each stage that takes seconds; the flags of `python -m jsr.main`.
 SMALL = {
@@ -38,6 +40,16 @@ def make_photos(folder: Path) -> Path:
         (folder / split).mkdir(parents=True, exist_ok=True)
         Image.fromarray(crop).save(folder / split / f"{number}.png")
     return folder
+
+
+def noise_photos(sizes) -> Photos:
+    """Photographs of noise, each of its own."""
+    images = [
+        np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8)
+        for i, size in enumerate(sizes)
+    ]
+    names = [f"photo{i}" for i in range(len(sizes))]
+    return Photos(names, np.array(sizes, np.int32), images.__getitem__)
 
 
 def command(photos: Path, workdir: Path, *more: str, **changes) -> list[str]:

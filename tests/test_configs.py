@@ -13,6 +13,7 @@ from configs import base
 from jsr import parallel, recipe, state
 from jsr import train as training
 from jsr.color import CHANNELS
+from jsr.feed import Feed
 from jsr.models import make_model
 
 # Those whose file tells the numbers that its recipe was published with.
@@ -67,6 +68,16 @@ def keys(node, prefix=""):
     return found
 
 
+STREAMED = Feed(
+    batches=None,
+    cut=lambda _data, batch: batch,
+    data={},
+    batch_spec=parallel.EXAMPLES,
+    data_spec=parallel.WHOLE,
+    note="",
+)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_steps_of_every_published_recipe_fit_together(name):
     # Compiling them takes minutes: see the long tier below.
@@ -79,7 +90,8 @@ def test_the_steps_of_every_published_recipe_fit_together(name):
     train_state = jax.eval_shape(built.start)
     for stage in built.stages:
         train_state = jax.eval_shape(functools.partial(built.begin, stage), train_state)
-        after, metrics = jax.eval_shape(built.compile(stage), train_state, batches)
+        run = built.compile(stage, config.scale, STREAMED)
+        after, metrics = jax.eval_shape(run, train_state, batches, {})
         assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, train_state)
         assert metrics["loss"].shape == ()
 

@@ -38,7 +38,7 @@ def test_a_narrow_one_trains_a_step(name):
     compiled = parallel.compile_steps(steps.repeat(step), mesh)
     batches = parallel.shard_batches({"lr": lr[None], "hr": hr[None]}, mesh)
     replicated = parallel.replicate(state.copy_tree(begun), mesh)
-    ended, metrics = compiled(jax.random.key(1), replicated, batches)
+    ended, metrics = compiled(jax.random.key(1), replicated, batches, {})
     assert np.isfinite(float(metrics["loss"])) and int(ended.skipped) == 0
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), begun.gen.params, ended.gen.params)
     flat, _ = jax.tree_util.tree_flatten_with_path(moved)

@@ -10,27 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.extend.random import threefry_2x32
+from runs import noise_photos
 
 from jsr import pipeline
 from jsr.datasets import Photos
 from jsr.errors import UserError
 from jsr.orientations import orient, restore
-from jsr.pipeline import Pairs, batches, draw, make_batch, pairs_of_step, random_words
+from jsr.pipeline import Pairs, batches, draw, make_batch, random_words, scale_of_step
 from jsr.protocols import get_protocol
 from jsr.resize import downscale
 from jsr.scoring import read_item
 
 HEIGHTS = np.array([24, 40, 31, 100, 24], np.int32)
 WIDTHS = np.array([24, 25, 60, 77, 300], np.int32)
-
-
-def noise_photos(sizes) -> Photos:
-    images = [
-        np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8)
-        for i, size in enumerate(sizes)
-    ]
-    names = [f"photo{i}" for i in range(len(sizes))]
-    return Photos(names, np.array(sizes, np.int32), images.__getitem__)
 
 
 def same(a: dict, b: dict) -> bool:
@@ -155,7 +147,7 @@ def test_lr_and_hr_show_the_same_place_in_every_orientation():
     inside = (np.minimum(top, left) >= 2) & (top <= 50 - patch - 2) & (left <= 55 - patch - 2)
     assert set(orientation[inside]) == set(range(8))
     blocks = batch["hr"].reshape(count, patch, scale, patch, scale, 3).mean(axis=(2, 4))
-    assert np.abs(blocks - batch["lr"])[inside].max() < 1.01 / 255
+    assert np.abs(blocks - batch["lr"])[inside].max() < 1.01
 
 
 # --- pairs and batches ---
@@ -171,8 +163,7 @@ def test_a_crop_is_the_crop_of_the_whole_photo_and_of_its_lr_borders_included(sc
     batch = make_batch(pairs, 5, 9, index, patch)
     assert batch["lr"].shape == (300, patch, patch, 3)
     assert batch["hr"].shape == (300, patch * scale, patch * scale, 3)
-    assert batch["lr"].dtype == batch["hr"].dtype == np.float32
-    assert batch["hr"].max() == 1 and batch["hr"].min() == 0
+    assert batch["lr"].dtype == batch["hr"].dtype == np.uint8
     touches = np.zeros(4, bool)
     for i, (image, top, left, o) in enumerate(
         zip(*draw(5, 9, index, pairs.heights, pairs.widths, patch), strict=True)
@@ -184,8 +175,7 @@ def test_a_crop_is_the_crop_of_the_whole_photo_and_of_its_lr_borders_included(sc
         lr = lr[top:bottom, left:right]
         hr = hr[top * scale : bottom * scale, left * scale : right * scale]
         for got, whole in ((batch["lr"][i], lr), (batch["hr"][i], hr)):
-            turned = orient(whole, o)
-            assert np.array_equal(got, turned.astype(np.float32) / np.float32(255))
+            assert np.array_equal(got, orient(whole, o))
     assert touches.all()
 
 
@@ -196,8 +186,7 @@ def test_pairs_of_luma_are_those_that_the_protocol_classic_scores():
         lr, hr = pairs[i]
         item = read_item(photos, i, scale, get_protocol("classic"), "symmetric")
         assert np.array_equal(hr, item.hr) and hr.dtype == np.uint8
-        assert np.array_equal(lr, item.lr.astype(np.float32)) and lr.dtype == np.float32
-        assert (lr != np.rint(lr)).any()
+        assert np.array_equal(lr, (item.lr / 255).astype(np.float32)) and lr.dtype == np.float32
     batch = make_batch(pairs, 5, 9, np.arange(4), patch)
     assert batch["lr"].shape == (4, patch, patch, 1)
     assert batch["hr"].shape == (4, patch * scale, patch * scale, 1)
@@ -205,15 +194,14 @@ def test_pairs_of_luma_are_those_that_the_protocol_classic_scores():
         word[0] for word in draw(5, 9, np.arange(4), pairs.heights, pairs.widths, patch)
     )
     lr = pairs[int(image)][0][top : top + patch, left : left + patch]
-    assert np.array_equal(batch["lr"][0], orient(lr, o) / np.float32(255))
+    assert np.array_equal(batch["lr"][0], orient(lr, o))
 
 
 def test_the_lr_of_a_crop_is_not_made_from_the_crop_alone():
     photos = noise_photos([(48, 48)])
     batch = make_batch(Pairs(photos, 4, 1 << 30), 0, 0, np.arange(20), 6)
-    pixels = np.rint(batch["hr"] * 255).astype(np.uint8)
-    again = np.stack([downscale(hr, 4) for hr in pixels]) / 255
-    assert not np.allclose(batch["lr"], again, atol=1e-3)
+    again = np.stack([downscale(hr, 4) for hr in batch["hr"]])
+    assert not np.array_equal(batch["lr"], again)
 
 
 def test_pairs_decode_and_down_scale_once_while_the_cache_has_room(monkeypatch):
@@ -278,35 +266,36 @@ def test_many_threads_get_the_right_pairs_out_of_a_small_cache():
 
 def test_batches_are_the_same_from_wherever_they_start():
     pairs = Pairs(noise_photos([(40, 48), (64, 44)]), 4, 1 << 30)
-    whole = list(batches([pairs], 3, 4, 8, 0, 12))
+    whole = list(batches(pairs, 3, 4, 8, 0, 12))
     assert len(whole) == 12
     for start, threads in ((0, 0), (5, 1), (11, 4), (12, 2)):
-        part = list(batches([pairs], 3, 4, 8, start, 12, threads=threads))
+        part = list(batches(pairs, 3, 4, 8, start, 12, threads=threads))
         assert len(part) == 12 - start
         assert all(map(same, part, whole[start:]))
     assert not same(whole[0], whole[1])
-    assert not same(whole[0], next(batches([pairs], 4, 4, 8, 0, 1)))
+    assert not same(whole[0], next(batches(pairs, 4, 4, 8, 0, 1)))
 
 
-def test_each_batch_of_several_scales_is_of_one_of_them():
-    photos = noise_photos([(40, 48), (64, 44)])
-    pairs = [Pairs(photos, scale, 1 << 30) for scale in (2, 3, 4)]
-    seen = []
-    for step, batch in enumerate(batches(pairs, 3, 2, 8, 0, 60)):
-        each = pairs_of_step(pairs, 3, step)
-        assert same(batch, make_batch(each, 3, step, np.arange(2), 8))
-        seen.append(batch["hr"].shape[1] // batch["lr"].shape[1])
-    assert min(np.bincount(seen)[2:]) > 10
-    again = [pairs_of_step(pairs, 3, step).scale for step in range(60)]
-    assert seen == again != [pairs_of_step(pairs, 4, step).scale for step in range(60)]
+def test_each_step_of_several_scales_is_of_one_of_them():
+    photos, scales = noise_photos([(40, 48), (64, 44)]), (2, 3, 4)
+    drawn = scale_of_step(3, np.arange(60), scales)
+    assert min(np.bincount(drawn)[2:]) > 10
+    assert [int(scale_of_step(3, step, scales)) for step in range(60)] == drawn.tolist()
+    assert drawn.tolist() != scale_of_step(4, np.arange(60), scales).tolist()
+    for scale in scales:
+        pairs, mine = Pairs(photos, scale, 1 << 30), np.flatnonzero(drawn == scale)
+        made = batches(pairs, 3, 2, 8, 7, 60, scales=scales)
+        for step in mine[mine >= 7]:
+            assert same(next(made), make_batch(pairs, 3, step, np.arange(2), 8))
+        assert next(made, None) is None
 
 
 @pytest.mark.parametrize("processes", [2, 3, 6])
 def test_the_parts_of_several_processes_make_up_the_batch_of_one(processes):
     pairs = Pairs(noise_photos([(40, 48), (64, 44)]), 4, 1 << 30)
-    whole = batches([pairs], 3, 6, 8, 0, 4)
+    whole = batches(pairs, 3, 6, 8, 0, 4)
     parts = [
-        batches([pairs], 3, 6, 8, 0, 4, process=process, processes=processes)
+        batches(pairs, 3, 6, 8, 0, 4, process=process, processes=processes)
         for process in range(processes)
     ]
     for batch, *shares in zip(whole, *parts, strict=True):
@@ -318,9 +307,9 @@ def test_the_parts_of_several_processes_make_up_the_batch_of_one(processes):
 def test_mistakes_are_found_before_the_first_batch():
     pairs = Pairs(noise_photos([(40, 48), (64, 31), (36, 36)]), 4, 1 << 30)
     with pytest.raises(UserError, match="batch_size 5 does not divide by 2"):
-        batches([pairs], 0, 5, 7, 0, 10, processes=2)
+        batches(pairs, 0, 5, 7, 0, 10, processes=2)
     with pytest.raises(UserError, match=r"photo1 is 64x31 .* 8x8 at x4 need 32x32 .*1 of the 3"):
-        batches([pairs], 0, 4, 8, 0, 10)
+        batches(pairs, 0, 4, 8, 0, 10)
 
 
 def test_a_photo_that_cannot_be_read_stops_the_batches_with_its_own_error():
@@ -329,13 +318,13 @@ def test_a_photo_that_cannot_be_read_stops_the_batches_with_its_own_error():
 
     pairs = Pairs(Photos(["photo7.png"], np.array([[40, 40]], np.int32), read), 4, 1 << 30)
     with pytest.raises(UserError, match=r"photo7\.png is broken"):
-        next(batches([pairs], 0, 4, 8, 0, 10))
+        next(batches(pairs, 0, 4, 8, 0, 10))
 
 
 def test_iterators_that_are_dropped_leave_no_thread_behind():
     before = set(threading.enumerate())
     pairs = Pairs(noise_photos([(40, 48)]), 4, 1 << 30)
-    iterator = batches([pairs], 0, 4, 8, 0, 10**9, threads=2)
+    iterator = batches(pairs, 0, 4, 8, 0, 10**9, threads=2)
     next(iterator)
     assert len(set(threading.enumerate()) - before) <= 3
     del iterator
@@ -353,7 +342,7 @@ def test_a_program_may_end_in_the_middle_of_the_batches_without_a_word():
 
         flat = np.zeros((40, 40, 3), np.uint8)
         photos = Photos(["flat"], np.array([[40, 40]], np.int32), lambda i: flat)
-        iterator = batches([Pairs(photos, 4, 1 << 20)], 0, 4, 8, 0, 10**9)
+        iterator = batches(Pairs(photos, 4, 1 << 20), 0, 4, 8, 0, 10**9)
         print(next(iterator)["lr"].shape)
     """
     end = subprocess.run(

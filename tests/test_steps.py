@@ -62,7 +62,8 @@ def run(step, begun, devices, batch=BATCH, count=1):
     compiled = parallel.compile_steps(steps.repeat(step), mesh)
     batches = {name: np.stack([x] * count) for name, x in batch.items()}
     begun = parallel.replicate(state.copy_tree(begun), mesh)
-    ended, metrics = compiled(jax.random.key(3), begun, parallel.shard_batches(batches, mesh))
+    batches = parallel.shard_batches(batches, mesh)
+    ended, metrics = compiled(jax.random.key(3), begun, batches, {})
     return jax.tree.map(np.asarray, ended), jax.tree.map(float, metrics)
 
 
@@ -173,7 +174,7 @@ def test_the_discriminator_learns_against_a_fixed_generator():
     for _ in range(30):
         # G is put back as it was: only D goes on.
         present = present.replace(gen=state.copy_tree(parallel.replicate(start().gen, mesh)))
-        present, metrics = compiled(jax.random.key(3), present, batches)
+        present, metrics = compiled(jax.random.key(3), present, batches, {})
         seen.append(float(metrics["d_loss"]))
     assert np.mean(seen[-5:]) < seen[0] - 0.01
 

@@ -82,6 +82,13 @@ def test_the_weights_of_a_run_are_the_rows_of_its_table(whole):
     assert pixel.facts["stage"] == "pixel"
 
 
+@pytest.mark.parametrize("steps_per_dispatch", [1, 2])
+def test_streamed_photos_end_in_the_same_bits(whole, photos, tmp_path, steps_per_dispatch):
+    changes = {"data__resident": 0.0, "steps_per_dispatch": steps_per_dispatch, "log_every": 2}
+    training.train(small_config(photos, **changes), tmp_path)
+    assert runs.differing(whole[0], tmp_path) == []
+
+
 def test_keeps_the_last_checkpoints_and_each_stages_best(whole):
     workdir, _ = whole
     steps = {int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()}
@@ -289,15 +296,20 @@ def several_scales(photos, **changes) -> ConfigDict:
 def test_several_scales_are_trained_in_one_network_and_stopped_and_resumed(
     photos, tmp_path, monkeypatch
 ):
-    shapes = []
-    shard = parallel.shard_batches
-    monkeypatch.setattr(
-        parallel, "shard_batches", lambda b, m: shapes.append(b["hr"].shape[2]) or shard(b, m)
-    )
-    training.train(several_scales(photos), tmp_path / "whole")
+    shapes, shard = [], parallel.shard_batches
+
+    def watched(batches, *rest):
+        shapes.append(batches["hr"].shape[2])
+        return shard(batches, *rest)
+
+    monkeypatch.setattr(parallel, "shard_batches", watched)
+    training.train(several_scales(photos, data__resident=0.0), tmp_path / "whole")
     assert set(shapes) == {16, 32} and len(shapes) == 12
+    # The rest with the photos in device memory.
+    monkeypatch.undo()
     assert load_network(tmp_path / "whole").facts["scales"] == [2, 4]
     assert load_network(tmp_path / "whole", scale=2).scale == 2
+    assert "(x2)" in (tmp_path / "whole" / "log.txt").read_text()
     progress = Writer.progress
 
     def terminate(self, stage, at, metrics):

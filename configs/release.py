@@ -1,0 +1,50 @@
+"""The networks that jsr ships, trained on folders that `python -m jsr.gather` makes.
+
+    python -m jsr.gather PHOTOS BSDS400 T91 DIV2K_test_LR_x4 lomiri16:2 --against BENCH/Set5/HR,...
+    python -m jsr.main --config configs/release.py:small,x4 --config.data.dir PHOTOS
+    python -m jsr.main --config configs/release.py:small,x4,refine --config.data.dir PHOTOS \\
+        --config.init runs/release-small-x4
+
+small is a chain of 3x3 convolutions (ECBSR, Zhang et al. 2021) of under 120 thousand parameters,
+which trains as sums of branches and is folded for use.
+"""
+
+from configs.base import SCALES, apply_presets, optimizer, smoke_with
+from configs.base import get_config as base_config
+
+
+def shared():
+    config = base_config()
+    config.name = "release"
+    config.data.name = "image_folder"
+    config.stages = ("pixel",)
+    config.licence = "research-only"
+    config.data.patch = 24
+    config.data.batch_size = 16
+    config.ema = 0.999
+    config.log_every = 100
+    config.eval_every = 2_000
+    config.save_every = 2_000
+    return config
+
+
+def small(config):
+    """Real time on a CPU."""
+    config.generator.name = "ecbsr"
+    config.generator.hparams = {"features": 32, "blocks": 10}
+    config.pixel.steps = 60_000
+    config.pixel.optimizer = optimizer(lr=1e-3, b2=0.999, warmup=500, clip=1.0)
+
+
+def refine(config):
+    """From good weights on, at a falling rate and on larger crops."""
+    config.data.patch = 32
+    config.pixel.steps = 20_000
+    config.pixel.optimizer = optimizer(lr=5e-4, b2=0.999, schedule="cosine", warmup=200, clip=1.0)
+
+
+PRESETS = {**SCALES, "small": small, "refine": refine, "smoke": smoke_with(features=4, blocks=1)}
+
+
+def get_config(presets: str = ""):
+    return apply_presets(shared(), presets, PRESETS)

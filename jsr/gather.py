@@ -1,0 +1,144 @@
+"""`python -m jsr.gather OUT PHOTOS ...`: a training folder out of folders of photographs.
+
+A source is a folder, or FOLDER:N for photographs shrunk N times first (those enlarged or noisy at
+full size). Near-duplicates among them, and of the benchmark pictures in --against, are left out;
+what is large is cut into tiles, so that every region is drawn as often; OUT has train/, valid/ and
+test/, and report.json says of every photograph what became of it.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from jsr import command_line
+from jsr.errors import UserError
+from jsr.images import Picture, list_pictures, read_rgb, write_picture
+from jsr.near_duplicates import Signatures
+from jsr.resize import downscale
+
+SPLITS = ("train", "valid", "test")
+
+
+def define_flags() -> None:
+    """Define the options of the command line."""
+    flags.DEFINE_list("against", [], "folders of pictures that must not be trained on")
+    flags.DEFINE_integer("tile", 480, "about this side have the parts of what is larger")
+    flags.DEFINE_integer("smallest", 96, "what has a shorter side is left out")
+    flags.DEFINE_integer("valid", 12, "photographs held out to choose by")
+    flags.DEFINE_integer("test", 8, "photographs held out for the run's own table")
+
+
+def main(words: list[str], options) -> None:
+    """`OUT SOURCE ...`: gather the sources' photographs in OUT, which must not be there yet."""
+    if len(words) < 2:
+        raise UserError("expected a new folder and where photographs are: OUT PHOTOS MORE:2 ...")
+    target = Path(words[0])
+    if target.exists():
+        raise UserError(f"{target} is there already: name a new folder")
+    sources = dict(_source(word) for word in words[1:])
+    photos = {f"{s.name}/{p.relative_to(s)}": (p, n) for s, n in sources.items() for p in _list(s)}
+    against = [path for folder in options.against for path in _list(Path(folder))]
+    fates = _choose(photos, against, options)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for name in _bar([n for n in photos if fates[n]["fate"] in SPLITS], "writing"):
+            _write(partial / fates[name]["fate"], name, _read(*photos[name]), options.tile)
+        (partial / "report.json").write_text(json.dumps(fates, indent=1) + "\n")
+        partial.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    counts = Counter(fate["fate"] for fate in fates.values())
+    print(f"{target}: " + ", ".join(f"{count} {fate}" for fate, count in counts.items()))
+
+
+def _bar(items: Iterable, label: str) -> tqdm:
+    # Nothing where the output is no terminal.
+    return tqdm(items, label, unit="picture", disable=None)
+
+
+def _source(word: str) -> tuple[Path, int]:
+    folder, colon, shrink = word.rpartition(":")
+    if colon and shrink.isdecimal() and not Path(word).exists():
+        return Path(folder), max(1, int(shrink))
+    return Path(word), 1
+
+
+def _list(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder")
+    return list_pictures(folder)
+
+
+def _read(path: Path, shrink: int) -> np.ndarray:
+    pixels = read_rgb(path)
+    return pixels if shrink == 1 else downscale(pixels, shrink)
+
+
+def _choose(photos: dict, against: list[Path], options) -> dict[str, dict]:
+    """For each photograph its split, or why it is left out, and what it is most like."""
+    forbidden = Signatures((str(path), read_rgb(path)) for path in _bar(against, "benchmarks"))
+    sides = {}
+
+    def read_all() -> Iterator[tuple[str, np.ndarray]]:
+        for name, place in _bar(photos.items(), "photographs"):
+            pixels = _read(*place)
+            sides[name] = min(pixels.shape[:2])
+            yield name, pixels
+
+    ours = Signatures(read_all())
+    fates = {name: {"fate": "train"} for name in photos}
+    for kind, others in (("twin", ours), ("forbidden", forbidden)):
+        for like in ours.nearest(others) if others.names else []:
+            fate = fates[like.first]
+            fate[kind] = [like.second, like.bits, round(like.correlation, 3)]
+            # Of two that are alike the first stays.
+            if like.near and (kind == "forbidden" or fates[like.second]["fate"] == "train"):
+                first = kind == "twin" and like.first < like.second
+                fate["fate"] = fate["fate"] if first else f"left out: {kind}"
+    for name, side in sides.items():
+        if side < options.smallest:
+            fates[name]["fate"] = "left out: small"
+    kept = sorted((n for n in photos if fates[n]["fate"] == "train"), key=_hash)
+    if len(kept) <= options.valid + options.test:
+        raise UserError(f"only {len(kept)} photographs are left: too few for --valid and --test")
+    for i, name in enumerate(kept[: options.valid + options.test]):
+        fates[name]["fate"] = "valid" if i < options.valid else "test"
+    return fates
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _write(folder: Path, name: str, pixels: np.ndarray, tile: int) -> None:
+    tiles = [
+        (y, x, part)
+        for y, rows in enumerate(_parts(pixels, tile, 0))
+        for x, part in enumerate(_parts(rows, tile, 1))
+    ]
+    if folder.name != "train":  # one place of each photograph is enough to choose by
+        tiles = tiles[len(tiles) // 2 :][:1]
+    for y, x, part in tiles:
+        path = (folder / name).with_suffix("")
+        path = path.with_name(f"{path.name}_{y}_{x}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(path, Picture(np.ascontiguousarray(part), None, None, None, None))
+
+
+def _parts(pixels: np.ndarray, tile: int, axis: int) -> list[np.ndarray]:
+    return np.array_split(pixels, max(1, round(pixels.shape[axis] / tile)), axis)
+
+
+if __name__ == "__main__":
+    define_flags()
+    command_line.run_command(lambda words: main(words, flags.FLAGS))
