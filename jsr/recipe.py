@@ -86,11 +86,12 @@ class Recipe:
     def facts(self) -> dict:
         """The description that goes into the weights file."""
         config = self.config
+        several = {"scales": list(self.scales)} if len(self.scales) > 1 else {}
         return {
             "model": config.generator.name,
             "hparams": {**config.generator.hparams.to_dict(), "scale": config.scale},
             "scale": config.scale,
-            "scales": list(self.scales),
+            **several,
             "channels": config.channels,
             "protocol": config.protocol,
             "licence": config.licence,
