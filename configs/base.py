@@ -27,6 +27,8 @@ def optimizer(**changes) -> ConfigDict:
     keys.warmup = 0
     # Largest global norm of a gradient; 0 clips nothing.
     keys.clip = 0.0
+    # Layers, by the first part of their parameters' names, that learn at a tenth of the rate.
+    keys.slow = ()
     keys.update(changes)
     return keys
 
@@ -40,11 +42,18 @@ def get_config() -> ConfigDict:
     config.seed = 0
     # Enlargement: an integer.
     config.scale = 4
+    # All scales that one set of weights is trained for (pixel stage only): each step is of one of
+    # them, `scale` is the one that is scored. () trains for `scale` alone.
+    config.scales = ()
+    # What the generator enlarges: rgb | y (luma alone, by the protocol classic; pixel stage only).
+    config.channels = "rgb"
 
     config.data = ConfigDict()
-    # sample_photos | image_folder | div2k | celeb_a, or your own as "package.module:function".
+    # sample_photos | image_folder | div2k | df2k | celeb_a, or your own as
+    # "package.module:function".
     config.data.name = "sample_photos"
-    # The folder that image_folder and local copies are read from; "" where none is needed.
+    # The folder that image_folder and local copies are read from; "" where none is needed. df2k
+    # takes several with commas between.
     config.data.dir = ""
     # Side of a training patch in LR pixels (an HR patch has `scale` times this side).
     config.data.patch = 24
@@ -66,7 +75,8 @@ def get_config() -> ConfigDict:
     config.discriminator.hparams = ConfigDict()
     # Compute type of the networks: float32 | bfloat16. Parameters are always float32.
     config.dtype = "float32"
-    # Weights that the generator starts from: a file or a workdir; "" starts from scratch.
+    # Weights that the generator starts from: a file or a workdir; "" starts from scratch. Those of
+    # another scale give all but the upsampler.
     config.init = ""
 
     # Any of pixel, gan; in this order.
@@ -180,17 +190,34 @@ def div2k(config: ConfigDict) -> None:
     config.licence = "research-only"
 
 
-def at_scale(scale: int) -> Callable:
-    """The preset of a recipe that differs by nothing but the scale."""
+def df2k(config: ConfigDict) -> None:
+    """DIV2K's and Flickr2K's training photographs, 3,450 together; valid and test are DIV2K's."""
+    div2k(config)
+    config.data.name = "df2k"
 
-    def preset(config: ConfigDict) -> None:
-        config.scale = scale
 
-    return preset
+def luma(config: ConfigDict) -> None:
+    """Luma alone, trained and scored as networks of one channel are."""
+    config.channels = "y"
+    config.protocol = "classic"
+
+
+def scales(patch: Callable[[int], int] | None = None) -> dict[str, Callable]:
+    """The presets x2, x3 and x4; `patch` gives the LR patch's side by scale, where it differs."""
+
+    def at(scale: int) -> Callable:
+        def preset(config: ConfigDict) -> None:
+            config.scale = scale
+            if patch is not None:
+                config.data.patch = patch(scale)
+
+        return preset
+
+    return {f"x{scale}": at(scale) for scale in (2, 3, 4)}
 
 
 DATA = {"folder": folder, "div2k": div2k}
-SCALES = {f"x{scale}": at_scale(scale) for scale in (2, 3, 4)}
+SCALES = scales()
 
 
 def smoke(config: ConfigDict) -> None:

@@ -1,7 +1,7 @@
 """ESRGAN (Wang et al. 2018), 16.7 M parameters; `psnr` is its first stage, RRDB on L1 alone.
 
     python -m jsr.weights fetch vgg19
-    python -m jsr.main --config configs/esrgan.py:div2k --config.data.dir DIV2K         # x4
+    python -m jsr.main --config configs/esrgan.py:df2k --config.data.dir DIV2K,Flickr2K     # x4
     python -m jsr.main --config configs/esrgan.py:div2k,psnr --config.data.dir DIV2K
 
 Hardware: one GPU, as published; not measured here.
@@ -11,12 +11,14 @@ Expected, as published:
     both  Set5 | Set14 | DIV2K's 100 for validation, protocol `rgb`:
           28.27/.7778 | 24.63/.6491 | 26.65/.7340    (mmagic, configs/esrgan)
 Recipe: BasicSR, options/train/ESRGAN/train_RRDBNet_PSNR_x4.yml and train_ESRGAN_x4.yml, that of
-configs/msrgan.py with another network and the relativistic loss, whose weight is the paper's:
-BasicSR halves the loss, so that its own is 2.5e-3 here.
+configs/msrgan.py (D too) with another network and the relativistic loss, whose weight is the
+paper's: BasicSR halves the loss, so that its own is 2.5e-3 here. The paper trains on DF2K.
 """
 
+import functools
+
 from configs import msrgan
-from configs.base import DATA, apply_presets, smoke_with
+from configs.base import DATA, apply_presets, df2k
 
 
 def two_stages():
@@ -28,7 +30,8 @@ def two_stages():
     return config
 
 
-PRESETS = {**DATA, "psnr": msrgan.psnr, "smoke": smoke_with(features=4, blocks=1, growth=2)}
+SMOKE = functools.partial(msrgan.smoke, growth=2)
+PRESETS = {**DATA, "df2k": df2k, "psnr": msrgan.psnr, "smoke": SMOKE}
 
 
 def get_config(presets: str = ""):

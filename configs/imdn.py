@@ -11,7 +11,7 @@ Expected, as published, protocol `y`: Set5 | Set14 | BSD100 | Urban100 | Manga10
 Recipe: train_IMDN.py of Zheng222/IMDN, 1000 epochs of 1000 steps.
 """
 
-from configs.base import DATA, SCALES, apply_presets, optimizer, published, smoke_with
+from configs.base import DATA, apply_presets, optimizer, published, scales, smoke_with
 
 # Side of an HR patch at any scale.
 HR_PATCH = 192
@@ -28,17 +28,9 @@ def paper():
     return config
 
 
-def _at_scale(set_scale):
-    def preset(config):
-        set_scale(config)
-        config.data.patch = HR_PATCH // config.scale
-
-    return preset
-
-
 PRESETS = {
     **DATA,
-    **{name: _at_scale(set_scale) for name, set_scale in SCALES.items()},
+    **scales(lambda scale: HR_PATCH // scale),
     "smoke": smoke_with(features=16, blocks=1),
 }
 

@@ -2,17 +2,19 @@
 
     python -m jsr.weights fetch vgg19
     python -m jsr.main --config configs/msrgan.py:div2k --config.data.dir DIV2K         # x4
+    python -m jsr.main --config configs/msrgan.py:div2k,psnr --config.data.dir DIV2K
     python -m jsr.main --config configs/msrgan.py:div2k,psnr,x2 --config.data.dir DIV2K
 
+x2 and x3 of MSRResNet start from the trained x4: add --config.init runs/msrgan-div2k-psnr to the
+third line.
 Hardware: one GPU, as published; not measured here.
 Expected, as published, protocol `rgb`: Set5 | Set14 | DIV2K's 100 for validation
     psnr, x2  35.75/.9442 | 31.54/.8937 | 34.67/.9377
     psnr, x3  32.40/.9032 | 28.44/.8106 | 30.97/.8743
     psnr, x4  30.25/.8651 | 26.78/.7451 | 29.00/.8195
     x4        28.02/.8087 | 24.75/.6623 | 26.65/.7462    (BasicSR, docs/ModelZoo.md)
-Recipe: BasicSR, options/train/SRResNet_SRGAN/train_MSR{ResNet,GAN}_x4.yml. There x2 and x3 of
-MSRResNet start from the trained x4; here from scratch, because `init` takes the whole network.
-D is SRGAN's, with 3x3 filters at stride 2 and two layers fewer than BasicSR's.
+Recipe: BasicSR, options/train/SRResNet_SRGAN/train_MSR{ResNet_x{2,3,4},GAN_x4}.yml; x2 and x3 of
+MSRResNet start from the trained x4 there.
 """
 
 from configs.base import DATA, SCALES, apply_presets, optimizer, published, smoke_with
@@ -20,6 +22,7 @@ from configs.base import DATA, SCALES, apply_presets, optimizer, published, smok
 
 def two_stages():
     config = published("msrgan", "msrresnet", features=64, blocks=16)
+    config.discriminator.name = "vgg_style"
     config.discriminator.hparams = {"features": 64, "dense": 100}
     config.data.patch = 32
     config.data.batch_size = 16
@@ -45,7 +48,13 @@ def psnr(config):
     config.stages = ("pixel",)
 
 
-PRESETS = {**DATA, **SCALES, "psnr": psnr, "smoke": smoke_with(features=4, blocks=1)}
+def smoke(config, **hparams):
+    smoke_with(features=4, blocks=1, **hparams)(config)
+    # D halves HR five times.
+    config.data.patch = 16
+
+
+PRESETS = {**DATA, **SCALES, "psnr": psnr, "smoke": smoke}
 
 
 def get_config(presets: str = ""):

@@ -1,8 +1,9 @@
 """RDN (Zhang et al. 2018, CVPR): 16 dense blocks of 8 convolutions, 22 M parameters.
 
-    python -m jsr.main --config configs/rdn.py:div2k --config.data.dir DIV2K            # x4
     python -m jsr.main --config configs/rdn.py:div2k,x2 --config.data.dir DIV2K
+    python -m jsr.main --config configs/rdn.py:div2k,x4 --config.data.dir DIV2K
 
+x3 and x4 start from the trained x2: add --config.init runs/rdn-div2k-x2 to the second line.
 Hardware: one GPU, as published; not measured here.
 Expected, as published, protocol `y`: Set5 | Set14 | BSD100 | Urban100 | Manga109
     x2  38.24/.9614                                    (the authors' SR pictures, scored here)
@@ -10,8 +11,7 @@ Expected, as published, protocol `y`: Set5 | Set14 | BSD100 | Urban100 | Manga10
     x4  32.47/.8990 | 28.81/.7871 | 27.72/.7419 | 26.61/.8028 | 31.00/.9151    (the paper's table)
 Recipe: yulunzhang/RDN, RDN_TrainCode/code/TrainRDN_scripts.sh with the defaults of opts.lua, at
 the patches of 32 that the paper's numbers come from; x4's number of steps at every scale, because
-that of x2 and x3 is open there. There x3 and x4 start from the trained x2; here from scratch,
-because `init` takes the whole network.
+that of x2 and x3 is open there. x3 and x4 start from the trained x2 there.
 """
 
 from configs.base import DATA, SCALES, apply_presets, optimizer, published, smoke_with

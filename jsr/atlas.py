@@ -26,7 +26,7 @@ class Atlas:
     def nbytes(self) -> int:
         """Bytes of one LR and one HR canvas."""
         pixels = self.rows * self.columns * self._pairs.channels
-        return pixels * (1 + self._pairs.scale**2)
+        return pixels * (self._pairs.lr_type.itemsize + self._pairs.scale**2)
 
     @property
     def shapes(self) -> dict[str, tuple[int, int, int]]:
@@ -38,12 +38,13 @@ class Atlas:
         }
 
     def paint(self, shard: int, threads: int = 2) -> dict[str, np.ndarray]:
-        """The canvases of one shard: {"lr", "hr"}, uint8 [rows, columns * channels] on their grids.
+        """The canvases of one shard: {"lr", "hr"}, [rows, columns * channels] on their grids.
 
-        Channels lie within the columns, for an accelerator would pad an axis of three. Raises
-        UserError for a photograph that cannot be read.
+        Their types are those of the pairs. Channels lie within the columns, for an accelerator
+        would pad an axis of three. Raises UserError for a photograph that cannot be read.
         """
-        canvases = {name: np.zeros(shape[1:], np.uint8) for name, shape in self.shapes.items()}
+        types = {"lr": self._pairs.lr_type, "hr": np.uint8}
+        canvases = {name: np.zeros(shape[1:], types[name]) for name, shape in self.shapes.items()}
 
         def paint_one(image: int) -> None:
             _, top, left = self._places[image]
@@ -75,7 +76,7 @@ def cut(canvases: dict, crops: jax.Array, patch: int, channels: int) -> dict[str
     """Cut `crops` [b, 4] (see `Atlas.crops`) out of one shard's canvases, whatever their shard is.
 
     canvases: as `Atlas.paint` gives them. Returns the batch of `pipeline.make_batch`, bit for bit:
-    uint8 lr [b, patch, patch, channels] and hr [b, patch * s, patch * s, channels].
+    lr [b, patch, patch, channels] and hr [b, patch * s, patch * s, channels].
     """
     scale = canvases["hr"].shape[0] // canvases["lr"].shape[0]
 

@@ -8,6 +8,8 @@ _MATRIX = (
     / 255.0
 )
 _OFFSET = np.array([16.0, 128.0, 128.0])
+# How many channels a network has that is said to work on these.
+CHANNELS = {"rgb": 3, "y": 1}
 
 
 def rgb_to_y(rgb: np.ndarray) -> np.ndarray:

@@ -17,8 +17,9 @@ class Feed(NamedTuple):
     """A source of batches, the same ones bit for bit whichever it is.
 
     `batches(start, stop)` iterates over host arrays of `steps_per_dispatch` steps each, from step
-    `start` on; `cut(data, batch)` makes a device's batch of one step of them, with `data` on the
-    devices. Specs say how both lie on the mesh; `note` says which source it is, and why.
+    `start` on (those of its own scale, where there are several); `cut(data, batch)` makes a
+    device's batch of one step of them, with `data` on the devices. Specs say how both lie on the
+    mesh; `note` says which source it is, and why.
     """
 
     batches: Callable[[int, int], Iterator[dict]]
@@ -32,11 +33,13 @@ class Feed(NamedTuple):
 def open_feed(config, pairs: Pairs, mesh: Mesh) -> Feed:
     """Crops of photographs in device memory where they fit `data.resident` of it, else streamed.
 
-    They lie on every device, or where that is too much, shared out among them. Raises UserError
+    They lie on every device, or where that is too much, shared out among them. Several scales, a
+    feed for each, have equal parts of the memory. Raises UserError
     for photographs too small for the crop, or that cannot be read.
     """
     pairs.require(config.data.patch)
     room = config.data.resident * parallel.device_bytes(mesh) if config.data.resident else 0
+    room /= max(1, len(config.scales))
     options = [Atlas(pairs, shards) for shards in sorted({1, mesh.size}) if room]
     for whole in options:
         if whole.nbytes <= room:
@@ -63,7 +66,7 @@ def _resident(config, pairs: Pairs, mesh: Mesh, whole: Atlas) -> Feed:
     cut = functools.partial(atlas.cut_shared, axis=AXIS) if shared else atlas.cut
     where = "shared out among the devices" if shared else "on the device"
     return Feed(
-        functools.partial(_draw_ahead, config, whole, shared),
+        functools.partial(_draw_ahead, config, whole, pairs.scale, shared),
         cut=lambda data, crops: cut(
             {name: canvas[0] for name, canvas in data.items()},
             crops,
@@ -77,14 +80,17 @@ def _resident(config, pairs: Pairs, mesh: Mesh, whole: Atlas) -> Feed:
     )
 
 
-def _draw_ahead(config, whole: Atlas, shared: bool, start: int, stop: int) -> Iterator[np.ndarray]:
+def _draw_ahead(
+    config, whole: Atlas, scale: int, shared: bool, start: int, stop: int
+) -> Iterator[np.ndarray]:
     """Only these few integers travel to the devices."""
     count, indices = config.steps_per_dispatch, np.arange(config.data.batch_size)
     if not shared:
         share = len(indices) // parallel.process_count()
         indices = indices[parallel.process_index() * share :][:share]
-    for step in range(start, stop, count):
-        yield whole.crops(config.seed, np.arange(step, step + count), indices, config.data.patch)
+    steps = pipeline.steps_of(scale, config.scales, config.seed, start, stop)
+    for i in range(0, len(steps), count):
+        yield whole.crops(config.seed, steps[i : i + count], indices, config.data.patch)
 
 
 def _stream(config, pairs: Pairs, start: int, stop: int) -> Iterator[dict]:
@@ -98,6 +104,7 @@ def _stream(config, pairs: Pairs, start: int, stop: int) -> Iterator[dict]:
         process=parallel.process_index(),
         processes=parallel.process_count(),
         threads=config.data.threads,
+        scales=config.scales,
     )
     for first in feed:
         group = [first] + [next(feed) for _ in range(config.steps_per_dispatch - 1)]

@@ -63,7 +63,7 @@ def shard_batches(batches: dict, mesh: Mesh, spec: P = EXAMPLES) -> dict:
 
 
 def place_shards(make: Callable[[int], dict], shapes: dict, mesh: Mesh) -> dict:
-    """uint8 arrays of `shapes` [shards, ...], one shard for all devices or one for each.
+    """Arrays of `shapes` [shards, ...], one shard for all devices or one for each.
 
     `make(shard)` gives the arrays of one shard; it is called once for each shard that this
     process's devices need.

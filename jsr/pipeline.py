@@ -6,19 +6,23 @@ example `index` of step `step`, and grain does the work ahead of time in threads
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.color import CHANNELS
 from jsr.datasets import Photos
 from jsr.errors import UserError
 from jsr.orientations import orient
+from jsr.protocols import PROTOCOLS
 from jsr.resize import crop_to_multiple, downscale
 
-CROPS = 0  # the stream of `random_words` that crops are drawn from
+# How a network of one channel is scored is how its pairs are made.
+LUMA = PROTOCOLS["classic"]
+CROPS, SCALES = 0, 1  # the streams of `random_words` that crops and scales are drawn from
 
 
 def random_words(seed, step, index, stream):
@@ -80,13 +84,16 @@ class Pairs:
     the whole of it. Both are kept in memory, the least recently used given up where they exceed
     `cache_bytes`; every hr goes before the first lr, which takes longer to make and 1 / s**2 of
     the room. May be used from several threads.
+
+    channels: "rgb"; or "y", where hr is the photograph's rounded Y, uint8 [h*s, w*s, 1], and lr is
+    shrunk from it without rounding, float32 [h, w, 1] in [0, 1] (the protocol `classic`).
     """
 
-    channels = 3
-
-    def __init__(self, photos: Photos, scale: int, cache_bytes: int):
+    def __init__(self, photos: Photos, scale: int, cache_bytes: int, channels: str = "rgb"):
         self.photos = photos
         self.scale = scale
+        self.channels = CHANNELS[channels]
+        self.lr_type = np.dtype(np.uint8 if channels == "rgb" else np.float32)
         self.heights, self.widths = (np.asarray(photos.sizes, np.int32) // scale).T
         self._free = cache_bytes
         self._hrs: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -101,8 +108,9 @@ class Pairs:
             lr, hr = (self._touch(held, index) for held in (self._lrs, self._hrs))
         if hr is None:
             hr = crop_to_multiple(self.photos[index], self.scale)
+            hr = hr if self.channels == 3 else LUMA.pictures(hr)
         if lr is None:
-            lr = downscale(hr, self.scale)
+            lr = self._shrink(hr)
         with self._lock:
             self._keep(self._lrs, index, lr)
             self._keep(self._hrs, index, hr)
@@ -127,6 +135,11 @@ class Pairs:
                 f"{len(self)} photographs): take out what is smaller, or use smaller crops"
             )
 
+    def _shrink(self, hr: np.ndarray) -> np.ndarray:
+        if self.channels == 3:
+            return downscale(hr, self.scale)
+        return (LUMA.shrink(hr, self.scale, "symmetric") / 255.0).astype(np.float32)
+
     @staticmethod
     def _touch(held: OrderedDict[int, np.ndarray], index: int) -> np.ndarray | None:
         if index in held:
@@ -148,11 +161,11 @@ def make_batch(
 ) -> dict[str, np.ndarray]:
     """Cut the examples `indices` of the batch of `step`.
 
-    Returns uint8 lr [b, p, p, 3] and hr [b, p*s, p*s, 3]; lr is the crop of the whole photograph's
-    LR, not the LR of a crop, so that it is exact at its borders too.
+    Returns lr [b, p, p, c] and hr [b, p*s, p*s, c] as `pairs` has them; lr is the crop of the whole
+    photograph's LR, not the LR of a crop, so that it is exact at its borders too.
     """
     size = patch * pairs.scale
-    lrs = np.empty((len(indices), patch, patch, pairs.channels), np.uint8)
+    lrs = np.empty((len(indices), patch, patch, pairs.channels), pairs.lr_type)
     hrs = np.empty((len(indices), size, size, pairs.channels), np.uint8)
     crops = draw(seed, step, np.asarray(indices), pairs.heights, pairs.widths, patch)
     for out, (image, top, left, orientation) in enumerate(zip(*crops, strict=True)):
@@ -160,6 +173,20 @@ def make_batch(
             y, x, edge = top * scale, left * scale, patch * scale
             crop[out] = orient(whole[y : y + edge, x : x + edge], orientation)
     return {"lr": lrs, "hr": hrs}
+
+
+def scale_of_step(seed: int, step, scales: Sequence[int]):
+    """Draw which of `scales` the batch of `step`, an integer or an array of them, is of."""
+    if len(scales) == 1:
+        return np.full_like(step, scales[0])
+    word = random_words(seed, step, 0, SCALES)[0]
+    return np.asarray(scales)[word % np.uint32(len(scales))]
+
+
+def steps_of(scale: int, scales: Sequence[int], seed: int, start: int, stop: int) -> np.ndarray:
+    """The steps start .. stop - 1 whose batches are of `scale`: all of them without `scales`."""
+    steps = np.arange(start, stop)
+    return steps[scale_of_step(seed, steps, scales) == scale] if len(scales) else steps
 
 
 def batches(
@@ -172,12 +199,14 @@ def batches(
     process: int = 0,
     processes: int = 1,
     threads: int = 2,
+    scales: Sequence[int] = (),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Iterate over this process's part of the batches of steps start_step .. stop_step - 1.
 
     batch_size counts the examples of all processes; process r of P has the r-th of P equal runs of
     them, in order, so that their parts one after the other are the batch of a single process.
-    Batches are those of `make_batch`, made ahead in `threads` threads (0: when asked for).
+    Batches are those of `make_batch`, made ahead in `threads` threads (0: when asked for). scales:
+    where each step is of one of several, by `scale_of_step`; only those of `pairs` are made.
 
     Raises UserError when batch_size does not divide by the processes or a photograph is smaller
     than the crop; while iterating, when a photograph cannot be read.
@@ -187,7 +216,9 @@ def batches(
     pairs.require(patch)
     share = batch_size // processes
     indices = np.arange(process * share, (process + 1) * share)
-    steps = grain.MapDataset.range(start_step, stop_step)
-    made = steps.map(lambda step: make_batch(pairs, seed, step, indices, patch))
+    steps = steps_of(pairs.scale, scales, seed, start_step, stop_step)
+    made = grain.MapDataset.source(steps).map(
+        lambda step: make_batch(pairs, seed, step, indices, patch)
+    )
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     return iter(made.to_iter_dataset(ahead))

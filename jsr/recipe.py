@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jsr import losses, parallel, perceptual, protocols, state, steps
+from jsr import color, losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.lookup import find
 from jsr.models import hyper_parameters, make_model
 from jsr.state import TrainState
-from jsr.weights import load_network
+from jsr.warm_start import warm_start
 
 STAGES = ("pixel", "gan")
 PENALTIES = ("none", "gradient_penalty", "r1")
@@ -31,6 +30,7 @@ class Stage(NamedTuple):
 class Recipe:
     """What a config describes, built: `generator`, `discriminator`, `stages`, and the steps.
 
+    `scales` are those trained for; `generator` is the network at the one that is scored.
     `notes` are lines that the run should say (a loss that is off, and why). Raises UserError for
     every value of the config that cannot be built.
     """
@@ -40,6 +40,7 @@ class Recipe:
         parallel.check_batch(config.data.batch_size, config.accumulate, mesh)
         self.config, self.mesh, self.notes = config, mesh, []
         self.stages = list_stages(config)
+        self.scales = list_scales(config)
         self.generator = self._network(config.generator, scale=config.scale)
         self.discriminator = self._network(config.discriminator)
         self.predict = jax.jit(steps.make_predict(self.generator))
@@ -75,21 +76,23 @@ class Recipe:
             train_state = self.begin(stage, train_state)
         return train_state
 
-    def compile(self, stage: Stage, feed: Feed) -> Callable:
-        """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps a call."""
+    def compile(self, stage: Stage, scale: int, feed: Feed) -> Callable:
+        """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps of a scale a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
-        run = steps.repeat(make(), feed.cut)
+        run = steps.repeat(make(self._at(scale)), feed.cut)
         run = parallel.compile_steps(run, self.mesh, feed.batch_spec, feed.data_spec)
         return functools.partial(run, self._stream(2))
 
     def facts(self) -> dict:
         """The description that goes into the weights file."""
         config = self.config
+        several = {"scales": list(self.scales)} if len(self.scales) > 1 else {}
         return {
             "model": config.generator.name,
             "hparams": {**config.generator.hparams.to_dict(), "scale": config.scale},
             "scale": config.scale,
-            "channels": "rgb",
+            **several,
+            "channels": config.channels,
             "protocol": config.protocol,
             "licence": config.licence,
             "data": config.data.name,
@@ -108,6 +111,10 @@ class Recipe:
     def _stream(self, number: int) -> jax.Array:
         return jax.random.fold_in(self._key, number)
 
+    def _at(self, scale: int):
+        """The generator at a scale, for the same variables."""
+        return self.generator.clone(scale=scale) if scale != self.config.scale else self.generator
+
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]
         return state.init_net(self._stream(0), self.generator, optimizer, self._example()[0])
@@ -115,17 +122,29 @@ class Recipe:
     def _example(self) -> tuple[jax.Array, jax.Array]:
         """An LR and an HR patch of the sizes trained on."""
         side, scale = self.config.data.patch, self.config.scale
-        return jnp.zeros((1, side, side, 3)), jnp.zeros((1, side * scale, side * scale, 3))
+        channels = color.CHANNELS[self.config.channels]
+        hr = jnp.zeros((1, side * scale, side * scale, channels))
+        return jnp.zeros((1, side, side, channels)), hr
 
     def _check_sizes(self) -> None:
         # A discriminator that cannot take the patch should not say so after the pixel stage.
         lr, hr = self._example()
         try:
-            jax.eval_shape(self.generator.init, self._key, lr)
+            ours = jax.eval_shape(self._init_generator)
+            for scale in set(self.scales) - {self.config.scale}:
+                theirs = jax.eval_shape(self._at(scale).init, self._key, lr)
+                self._require_same_weights(scale, ours.params, theirs["params"])
             if "gan" in self.config.stages:
                 jax.eval_shape(self.discriminator.init, self._key, hr, lr)
         except ValueError as error:
             raise UserError(f"data.patch {self.config.data.patch} does not fit: {error}") from error
+
+    def _require_same_weights(self, scale: int, ours, theirs) -> None:
+        if jax.tree.map(jnp.shape, ours) != jax.tree.map(jnp.shape, theirs):
+            raise UserError(
+                f"scales is {self.scales}, but {self.config.generator.name} as configured has other"
+                f" weights at x{scale} than at x{self.config.scale}: train for one scale, scales ()"
+            )
 
     def _network(self, config, **fixed):
         hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}
@@ -135,17 +154,11 @@ class Recipe:
         return make_model(config.name, **hparams)
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:
-        variables = load_network(self.config.init).variables
-        for name, ours in (("params", gen.params), ("batch_stats", gen.stats)):
-            theirs = variables[name]
-            if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
-                raise UserError(
-                    f"config.init {self.config.init} holds another network than"
-                    f" {self.config.generator.name} with this config's hyper-parameters"
-                )
-        params = jax.tree.map(jnp.asarray, variables["params"])
-        stats = jax.tree.map(jnp.asarray, variables["batch_stats"])
-        return state.Net(params, stats, optimizer.init(params))
+        fresh = {"params": gen.params, "batch_stats": gen.stats}
+        variables, note = warm_start(self.config.init, self.generator, self.config.channels, fresh)
+        self.notes += [note] if note else []
+        params = variables["params"]
+        return state.Net(params, variables["batch_stats"], optimizer.init(params))
 
     def _perceptual_loss(self) -> Callable | None:
         config = self.config.perceptual
@@ -191,15 +204,14 @@ class Recipe:
             "accumulate": self.config.accumulate,
         }
 
-    def _pixel_step(self) -> Callable:
-        return steps.make_pixel_step(
-            self.generator, self._optimizers["pixel"]["gen"], **self._content(self.config.pixel)
-        )
+    def _pixel_step(self, generator) -> Callable:
+        optimizer = self._optimizers["pixel"]["gen"]
+        return steps.make_pixel_step(generator, optimizer, **self._content(self.config.pixel))
 
-    def _gan_step(self) -> Callable:
+    def _gan_step(self, generator) -> Callable:
         config, optimizers = self.config.gan, self._optimizers["gan"]
         return steps.make_gan_step(
-            self.generator,
+            generator,
             self.discriminator,
             optimizers["gen"],
             optimizers["disc"],
@@ -220,12 +232,24 @@ def list_stages(config) -> list[Stage]:
     return stages
 
 
+def list_scales(config) -> tuple[int, ...]:
+    """The scales of a config. Raises UserError for what cannot be trained together."""
+    scales = tuple(config.scales) or (config.scale,)
+    if config.scale not in scales or len(set(scales)) < len(scales):
+        raise UserError(f"scales is {scales}: expected different ones, with scale {config.scale}")
+    if len(scales) > 1 and (tuple(config.stages), config.steps_per_dispatch) != (("pixel",), 1):
+        raise UserError("several scales need stages ('pixel',) and steps_per_dispatch 1")
+    return scales
+
+
 def check_config(config) -> None:
     """Raise UserError for values that would fail, or do something else than they say, later."""
     if not config.stages or list(config.stages) != [s for s in STAGES if s in config.stages]:
         raise UserError(f"stages is {tuple(config.stages)}: expected some of {STAGES}, in order")
     _choice(config, "dtype", ("float32", "bfloat16"))
     _choice(config, "protocol", tuple(protocols.PROTOCOLS))
+    _choice(config, "channels", tuple(color.CHANNELS))
+    _check_channels(config)
     for name in config.stages:
         find("pixel loss", config[name].pixel_loss, losses.PIXEL)
     if "gan" in config.stages:
@@ -246,6 +270,24 @@ def check_config(config) -> None:
                 f"{key} is {_value(config, key)}: expected a multiple of steps_per_dispatch,"
                 f" {config.steps_per_dispatch}"
             )
+
+
+def _check_channels(config) -> None:
+    source = protocols.PROTOCOLS[config.protocol].source
+    if source != config.channels:
+        fitting = [name for name, p in protocols.PROTOCOLS.items() if p.source == config.channels]
+        raise UserError(
+            f"protocol is {config.protocol!r}, which shrinks and enlarges {source}, but channels is"
+            f" {config.channels!r}: expected one of {', '.join(fitting)}"
+        )
+    if config.channels == "rgb":
+        return
+    if "gan" in config.stages:
+        raise UserError(
+            "stages has gan, whose losses are of RGB: with channels 'y' use pixel alone"
+        )
+    if config.pixel.perceptual_weight:
+        raise UserError("pixel.perceptual_weight needs RGB: with channels 'y' it must be 0")
 
 
 def _value(config, dotted: str):

@@ -29,7 +29,8 @@ def report(workdir: Path, config, photos) -> str:
     protocol = get_protocol(config.protocol)
 
     def power(sr, _hr):
-        return high_frequency(color.rgb_to_y(sr), config.scale)
+        y = color.rgb_to_y(sr) if sr.shape[-1] == 3 else sr[..., 0].astype(np.float64)
+        return high_frequency(y, config.scale)
 
     rows = [
         evaluate(

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jsr import images
 from jsr.errors import UserError
-from jsr.protocols import Protocol, score
+from jsr.protocols import PROTOCOLS, Protocol, score
 from jsr.resize import imresize, to_uint8
 from jsr.scoring import Item, read_item
 
@@ -57,9 +57,10 @@ def compare(
 ) -> np.ndarray:
     """The sheet of the first `shown` photos: LR, each method's SR with its figures, HR.
 
-    methods: (name, function that gives an item's SR). left_out: collects the names of the photos
-    that some method fails on, whose place others take; without it the first one raises. Raises
-    UserError where none can be shown.
+    methods: (name, function that gives an item's SR). Where the protocol is of Y, so are the
+    figures; the pictures are in colour where a method enlarges colour too (`weights.in_colour`).
+    left_out: collects the names of the photos that some method fails on, whose place others take;
+    without it the first one raises. Raises UserError where none can be shown.
     """
     strips: list[tuple] = []
     for index, name in enumerate(photos.names):
@@ -67,7 +68,8 @@ def compare(
             break
         try:
             item = read_item(photos, index, scale, protocol, lr_family)
-            strips.append(_compared(methods, item, protocol))
+            seen = item if protocol.source == "rgb" else _in_colour(photos, item, lr_family)
+            strips.append(_compared(methods, item, seen, protocol))
         except (UserError, FloatingPointError, ValueError):
             if left_out is None:
                 raise
@@ -77,14 +79,15 @@ def compare(
     return make_sheet(strips)
 
 
-def _compared(methods, item: Item, protocol: Protocol) -> tuple[str, np.ndarray, list]:
-    """A row of `make_sheet`."""
-    hr, lr = as_rgb(item.hr), to_uint8(item.lr)
+def _compared(methods, item: Item, seen: Item, protocol: Protocol) -> tuple[str, np.ndarray, list]:
+    """A row of `make_sheet`: `item` is scored, `seen` is shown."""
+    hr, lr = as_rgb(seen.hr), to_uint8(seen.lr)
     size = f"{lr.shape[1]}x{lr.shape[0]}"
     panels = [("LR", as_rgb(imresize(lr, scale=item.scale, method="nearest")), size)]
     for name, produce in methods:
-        sr = produce(item)
-        scores = score(sr, item.hr, item.scale, protocol)
+        sr = produce(seen)
+        scored = sr if seen is item else produce(item)
+        scores = score(scored, item.hr, item.scale, protocol)
         figures = f"{scores['psnr']:.2f} dB  {scores['ssim']:.4f}"
         panels.append((name, as_rgb(sr), figures))
     return item.name, hr, [*panels, ("HR", hr, "PSNR  SSIM")]
@@ -93,6 +96,10 @@ def _compared(methods, item: Item, protocol: Protocol) -> tuple[str, np.ndarray,
 def as_rgb(image: np.ndarray) -> np.ndarray:
     """[h, w, 1 or 3] as [h, w, 3]."""
     return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+def _in_colour(photos, item: Item, lr_family: str) -> Item:
+    return read_item(photos, item.index, item.scale, PROTOCOLS["rgb"], lr_family)
 
 
 def write_sheet(path: Path, sheet: np.ndarray) -> None:

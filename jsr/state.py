@@ -86,7 +86,7 @@ def make_optimizer(config, steps: int) -> optax.GradientTransformation:
     """An optimizer from its config, for a stage of `steps` steps.
 
     Gradients are clipped by their global norm before anything else. Raises UserError for an
-    unknown name.
+    unknown name, and when it is initialised without the layers that are to be slow.
     """
     make = find("optimizer", config.name, OPTIMIZERS)
     parts = [optax.clip_by_global_norm(config.clip)] if config.clip > 0 else []
@@ -94,7 +94,25 @@ def make_optimizer(config, steps: int) -> optax.GradientTransformation:
     if config.weight_decay > 0:
         parts.append(optax.add_decayed_weights(config.weight_decay))
     parts.append(optax.scale_by_learning_rate(make_schedule(config, steps)))
+    if config.slow:
+        parts.append(_slow(tuple(config.slow)))
     return optax.chain(*parts)
+
+
+def _slow(layers: tuple[str, ...]) -> optax.GradientTransformation:
+    """A tenth of the updates of these layers (Dong et al. 2014, section 4.1)."""
+
+    def init(params):
+        for layer in layers:
+            if layer not in params:
+                raise UserError(f"slow names {layer!r}; the layers are {', '.join(params)}")
+        return optax.EmptyState()
+
+    def update(updates, opt_state, params=None):
+        slower = {layer: jax.tree.map(lambda u: 0.1 * u, updates[layer]) for layer in layers}
+        return {**updates, **slower}, opt_state
+
+    return optax.GradientTransformation(init, update)
 
 
 def init_net(key: jax.Array, module: nn.Module, optimizer, *inputs: jax.Array) -> Net:

@@ -1,7 +1,7 @@
 """Training steps: pure functions of one device's batch, with a named axis over the devices.
 
-A step is `step(key, state, batch) -> (state, metrics)`. `batch` is {"lr": [b, h, w, 3],
-"hr": [b, h*s, w*s, 3]} in [0, 1], the part of one device; `key` is the same on all devices.
+A step is `step(key, state, batch) -> (state, metrics)`. `batch` is {"lr": [b, h, w, c],
+"hr": [b, h*s, w*s, c]} in [0, 1], the part of one device; `key` is the same on all devices.
 Metrics are float32 scalars, equal on all devices.
 """
 
@@ -35,8 +35,8 @@ def make_pixel_step(
     `pixel_loss` and `perceptual` take (sr, hr) and return a scalar; `perceptual` may be None.
     """
 
-    def generator_loss(params, stats, batch):
-        sr, stats = apply_train(generator, params, stats, batch["lr"])
+    def generator_loss(params, stats, batch, key):
+        sr, stats = apply_train(generator, params, stats, batch["lr"], key=key)
         loss, parts = content_loss(sr, batch["hr"])
         return loss, (stats, parts)
 
@@ -48,9 +48,9 @@ def make_pixel_step(
             loss = loss + perceptual_weight * parts["perceptual"]
         return loss, {"loss": loss, **parts}
 
-    def gradients(nets, stats, batch, _key):
+    def gradients(nets, stats, batch, key):
         grad = jax.value_and_grad(generator_loss, has_aux=True)
-        (_, (gen_stats, parts)), grads = grad(nets["gen"], stats["gen"], batch)
+        (_, (gen_stats, parts)), grads = grad(nets["gen"], stats["gen"], batch, key)
         return {"gen": grads}, {"gen": gen_stats}, parts
 
     return _make_step(gradients, {"gen": optimizer}, ema_decay, accumulate)
@@ -81,8 +81,8 @@ def make_gan_step(
     def judge(params, stats, hr, lr):
         return apply_train(discriminator, params, stats, hr, lr)
 
-    def generator_loss(gen_params, disc_params, stats, batch):
-        sr, gen_stats = apply_train(generator, gen_params, stats["gen"], batch["lr"])
+    def generator_loss(gen_params, disc_params, stats, batch, key):
+        sr, gen_stats = apply_train(generator, gen_params, stats["gen"], batch["lr"], key=key)
         logits_fake, _ = judge(disc_params, stats["disc"], sr, batch["lr"])
         logits_real, _ = judge(disc_params, stats["disc"], batch["hr"], batch["lr"])
         parts = {
@@ -118,7 +118,8 @@ def make_gan_step(
 
     def gradients(nets, stats, batch, key):
         gen_grad = jax.value_and_grad(generator_loss, has_aux=True)
-        (_, (gen_stats, sr, parts)), gen_grads = gen_grad(nets["gen"], nets["disc"], stats, batch)
+        gen_inputs = (nets["gen"], nets["disc"], stats, batch, key)
+        (_, (gen_stats, sr, parts)), gen_grads = gen_grad(*gen_inputs)
         disc_grad = jax.value_and_grad(discriminator_loss, has_aux=True)
         sr = lax.stop_gradient(sr)
         (_, (disc_stats, disc_parts)), disc_grads = disc_grad(nets["disc"], stats, sr, batch, key)
@@ -179,10 +180,14 @@ def make_judge(discriminator: nn.Module) -> Callable:
     return judge
 
 
-def apply_train(module: nn.Module, params, stats, *inputs) -> tuple[jax.Array, Any]:
-    """A forward pass that also returns the new running statistics."""
+def apply_train(module: nn.Module, params, stats, *inputs, key=None) -> tuple[jax.Array, Any]:
+    """A forward pass that also returns the new running statistics.
+
+    `key` is for the modules that draw (`rngs={"dropout": key}`), each its own numbers from it.
+    """
     variables = {"params": params, "batch_stats": stats}
-    out, new = module.apply(variables, *inputs, train=True, mutable=["batch_stats"])
+    rngs = None if key is None else {"dropout": key}
+    out, new = module.apply(variables, *inputs, train=True, mutable=["batch_stats"], rngs=rngs)
     return out, new.get("batch_stats", stats)
 
 

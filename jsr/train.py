@@ -65,8 +65,11 @@ class Run:
         photos = {s: self._photos(s) for s in ("train", "valid", "test")}
         data = config.data
         self.test = photos["test"]
-        self.pairs = pipeline.Pairs(photos["train"], config.scale, int(data.cache_gb * 1e9))
-        self.pairs.require(data.patch)
+        scales = self.recipe.scales
+        cache = int(data.cache_gb * 1e9) // len(scales)
+        self.pairs = [pipeline.Pairs(photos["train"], s, cache, config.channels) for s in scales]
+        for pairs in self.pairs:
+            pairs.require(data.patch)
         for split in ("valid", "test"):
             _check_scored(photos[split], config)
         parallel.check_same(json.dumps(config.to_dict(), sort_keys=True), "the config")
@@ -83,12 +86,14 @@ class Run:
         self.state, self.progress = self._open()
         total = self.recipe.stages[-1].stop
         self.writer = Writer(workdir, self.step, total)
-        self.validation = Validation(self.recipe, self.pairs, photos["valid"], lpips)
+        scored = self.pairs[scales.index(config.scale)]
+        self.validation = Validation(self.recipe, scored, photos["valid"], lpips)
         self.profile = Profile(workdir, profile)
-        self.feed = open_feed(config, self.pairs, self.recipe.mesh)
+        mesh = self.recipe.mesh
+        self.feeds = {pairs.scale: open_feed(config, pairs, mesh) for pairs in self.pairs}
         # Whether a signal has asked any of the processes to stop.
         self.stopping = False
-        self._agree = parallel.make_agreement(self.recipe.mesh)
+        self._agree = parallel.make_agreement(mesh)
         self._introduce()
 
     @property
@@ -106,8 +111,9 @@ class Run:
         if self.progress.stage != stage.name:
             self.state = self.recipe.begin(stage, self.state)
             self.progress.begin(stage.name)
-        run, previous = self.recipe.compile(stage, self.feed), None
-        batches = self.feed.batches(self.step, stage.stop)
+        runs = {s: self.recipe.compile(stage, s, feed) for s, feed in self.feeds.items()}
+        batches = {s: feed.batches(self.step, stage.stop) for s, feed in self.feeds.items()}
+        previous = None
         while True:
             if self._due(config.eval_every, stage) and self.progress.evaluated != self.step:
                 if self._evaluate() == "collapsed":
@@ -118,10 +124,10 @@ class Run:
             if self.step == stage.stop or self.stopping:
                 break
             wish = self._agree(lambda: stop.requested)
-            batch = parallel.shard_batches(next(batches), self.recipe.mesh, self.feed.batch_spec)
-            self.state, metrics = self.profile.run(
-                self.step, run, self.state, batch, self.feed.data
-            )
+            scale = int(pipeline.scale_of_step(config.seed, self.step, self.recipe.scales))
+            run, feed = runs[scale], self.feeds[scale]
+            batch = parallel.shard_batches(next(batches[scale]), self.recipe.mesh, feed.batch_spec)
+            self.state, metrics = self.profile.run(self.step, run, self.state, batch, feed.data)
             self.step += config.steps_per_dispatch
             self._log(stage, previous)
             previous = (self.step, metrics)
@@ -228,11 +234,13 @@ class Run:
     def _introduce(self) -> None:
         config, say = self.config, self.writer.line
         count = parameter_overview.count_parameters(self.state.gen.params)
+        scales = ", ".join(f"x{scale}" for scale in self.recipe.scales)
         say(
-            f"{config.name}: {config.generator.name} with {count:,} parameters, x{config.scale},"
-            f" {len(self.pairs)} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
+            f"{config.name}: {config.generator.name} with {count:,} parameters, {scales},"
+            f" {len(self.pairs[0])} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
         )
-        say(f"photos {self.feed.note}")
+        for scale, feed in self.feeds.items():
+            say(f"photos {feed.note}" + (f" (x{scale})" if len(self.feeds) > 1 else ""))
         for note in self.recipe.notes:
             say(note)
         if self.step:

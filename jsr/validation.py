@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import losses, parallel
+from jsr import losses, parallel, resize
 from jsr.pipeline import Pairs, make_batch
 from jsr.protocols import get_protocol
 from jsr.recipe import Recipe
 from jsr.scoring import evaluate
 from jsr.state import TrainState
 from jsr.steps import to_unit
-from jsr.weights import run, to_levels
+from jsr.weights import in_colour, run, to_levels
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
 CROPS = 64
@@ -28,7 +28,8 @@ class Validation:
     def __init__(self, recipe: Recipe, train: Pairs, valid_photos, lpips=None):
         config = recipe.config
         self._recipe, self._photos, self._lpips = recipe, valid_photos, lpips
-        valid = Pairs(valid_photos, config.scale, int(config.data.cache_gb * 1e9))
+        cache = int(config.data.cache_gb * 1e9)
+        valid = Pairs(valid_photos, config.scale, cache, config.channels)
         valid.require(config.data.patch)
         crops = {"train": train, "valid": valid}
         self._crops = {
@@ -81,7 +82,15 @@ class Validation:
         if ranked:
             scores["lpips"] = row["lpips"]
         # What a process decides by must be the same in all, to the last bit.
-        return parallel.gather(scores)[0], first[0] if first else None
+        return parallel.gather(scores)[0], self._picture(first[0]) if first else None
+
+    def _picture(self, sr: np.ndarray) -> np.ndarray:
+        """The first photo's SR; that of Y with bicubic CbCr of the photo's LR."""
+        if sr.shape[-1] == 3:
+            return sr
+        scale = self._recipe.config.scale
+        lr = resize.downscale(self._photos[0], scale)
+        return to_levels(in_colour(lambda _: sr, lr, scale))
 
     def _gap(self, variables) -> float:
         gains = {}

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -76,10 +77,7 @@ class Network:
         for tiles where the radius is unbounded.
         """
         if self.channels == 1 and lr.shape[-1] == 3:
-            ycbcr = color.rgb_to_ycbcr(lr)
-            y = self.enlarge(ycbcr[..., :1], tile)
-            chroma = resize.imresize(ycbcr[..., 1:], scale=self.scale)
-            return np.clip(color.ycbcr_to_rgb(np.concatenate([y, chroma], -1)), 0.0, 255.0)
+            return in_colour(lambda y: self.enlarge(y, tile), lr, self.scale)
         lr = np.asarray(lr, np.float32) / 255.0
         if not tile:
             return self._run(lr) * 255.0
@@ -121,6 +119,17 @@ class Network:
     @functools.cached_property
     def _predict(self):
         return jax.jit(make_predict(self.module))
+
+
+def in_colour(enlarge: Callable, lr: np.ndarray, scale: int) -> np.ndarray:
+    """RGB by a network of one channel, which enlarges Y, and bicubic CbCr.
+
+    lr [h, w, 3] in 0..255 to [h*scale, w*scale, 3], floats; `enlarge` takes [h, w, 1].
+    """
+    ycbcr = color.rgb_to_ycbcr(lr)
+    y = enlarge(ycbcr[..., :1])
+    chroma = resize.imresize(ycbcr[..., 1:], scale=scale)
+    return np.clip(color.ycbcr_to_rgb(np.concatenate([y, chroma], -1)), 0.0, 255.0)
 
 
 def run(predict, variables, lr: np.ndarray) -> np.ndarray:

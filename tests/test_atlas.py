@@ -14,8 +14,8 @@ from jsr.steps import AXIS
 SIZES = [(40, 52), (61, 33), (40, 40), (97, 35), (33, 120), (40, 41), (64, 64)]
 
 
-def make_pairs(scale: int) -> Pairs:
-    return Pairs(noise_photos(SIZES), scale, 1 << 30)
+def make_pairs(scale: int, channels: str = "rgb") -> Pairs:
+    return Pairs(noise_photos(SIZES), scale, 1 << 30, channels)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -32,9 +32,9 @@ def test_each_photo_lies_whole_and_alone_on_its_canvas(scale, shards):
     assert kept == sum(np.count_nonzero(pairs[i][1]) for i in range(len(pairs)))
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_cut_gives_the_streamed_batch(scale):
-    pairs, indices, steps, patch = make_pairs(scale), np.arange(64), np.arange(5, 8), 7
+@pytest.mark.parametrize(("scale", "channels"), [(2, "rgb"), (3, "rgb"), (4, "rgb"), (3, "y")])
+def test_cut_gives_the_streamed_batch(scale, channels):
+    pairs, indices, steps, patch = make_pairs(scale, channels), np.arange(64), np.arange(5, 8), 7
     whole = Atlas(pairs)
     crops = whole.crops(3, steps, indices, patch)
     assert crops.shape == (3, 64, 4)
@@ -42,16 +42,16 @@ def test_cut_gives_the_streamed_batch(scale):
     assert set(crops[..., 3].flat) == set(range(8))
     cut = jax.jit(atlas.cut, static_argnums=(2, 3))
     for step, places in zip(steps, crops, strict=True):
-        batch = cut(whole.paint(0), places, patch, 3)
+        batch = cut(whole.paint(0), places, patch, pairs.channels)
         streamed = make_batch(pairs, 3, step, indices, patch)
         for name in ("lr", "hr"):
-            assert batch[name].dtype == np.uint8
+            assert batch[name].dtype == streamed[name].dtype
             assert np.array_equal(batch[name], streamed[name])
 
 
-@pytest.mark.parametrize("devices", [2, 4])
-def test_devices_that_hold_a_share_each_cut_the_same_batch(devices):
-    pairs, indices, patch = make_pairs(2), np.arange(16), 9
+@pytest.mark.parametrize(("devices", "channels"), [(2, "rgb"), (4, "rgb"), (2, "y")])
+def test_devices_that_hold_a_share_each_cut_the_same_batch(devices, channels):
+    pairs, indices, patch = make_pairs(2, channels), np.arange(16), 9
     mesh = parallel.make_mesh(jax.devices()[:devices])
     whole = Atlas(pairs, devices)
     data = parallel.place_shards(whole.paint, whole.shapes, mesh)
@@ -61,7 +61,7 @@ def test_devices_that_hold_a_share_each_cut_the_same_batch(devices):
 
     def cut(data, crops):
         canvases = {name: canvas[0] for name, canvas in data.items()}
-        return atlas.cut_shared(canvases, crops, patch, 3, AXIS)
+        return atlas.cut_shared(canvases, crops, patch, pairs.channels, AXIS)
 
     on_mesh = jax.shard_map(
         cut, mesh=mesh, in_specs=(P(AXIS), P()), out_specs=P(AXIS), check_vma=False

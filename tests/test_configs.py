@@ -12,11 +12,13 @@ from ml_collections import ConfigDict
 from configs import base
 from jsr import parallel, recipe, state
 from jsr import train as training
+from jsr.color import CHANNELS
 from jsr.feed import Feed
 from jsr.models import make_model
 
 # Those whose file tells the numbers that its recipe was published with.
-PUBLISHED = ["carn", "edsr", "esrgan", "hat", "imdn", "msrgan", "rcan", "rdn", "swinir"]
+PUBLISHED = ["carn", "edsr", "esrgan", "fsrcnn", "hat", "imdn", "msrgan", "rcan", "rdn"]
+PUBLISHED += ["srcnn", "swinir", "vdsr"]
 CONFIGS = ["srgan", "srresnet", *PUBLISHED]
 
 
@@ -81,13 +83,15 @@ def test_the_steps_of_every_published_recipe_fit_together(name):
     # Compiling them takes minutes: see the long tier below.
     config = get_config(name, "folder,smoke")
     built = recipe.Recipe(config, parallel.make_mesh())
-    lr = (1, config.data.batch_size, config.data.patch, config.data.patch, 3)
-    hr = (*lr[:2], lr[2] * config.scale, lr[3] * config.scale, 3)
+    channels = CHANNELS[config.channels]
+    lr = (1, config.data.batch_size, config.data.patch, config.data.patch, channels)
+    hr = (*lr[:2], lr[2] * config.scale, lr[3] * config.scale, channels)
     batches = {"lr": jax.ShapeDtypeStruct(lr, "float32"), "hr": jax.ShapeDtypeStruct(hr, "float32")}
     train_state = jax.eval_shape(built.start)
     for stage in built.stages:
         train_state = jax.eval_shape(functools.partial(built.begin, stage), train_state)
-        after, metrics = jax.eval_shape(built.compile(stage, STREAMED), train_state, batches, {})
+        run = built.compile(stage, config.scale, STREAMED)
+        after, metrics = jax.eval_shape(run, train_state, batches, {})
         assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, train_state)
         assert metrics["loss"].shape == ()
 
@@ -105,7 +109,7 @@ def test_every_published_recipe_runs_a_step(name, tmp_path, monkeypatch):
 
 def test_a_scale_keeps_the_lr_patch_but_where_hr_is_given():
     for scale in (2, 3, 4):
-        for name, patch in (("edsr", 48), ("imdn", 192 // scale)):
+        for name, patch in (("edsr", 48), ("imdn", 192 // scale), ("srcnn", 33 // scale)):
             config = get_config(name, f"div2k,x{scale}")
             assert (config.scale, config.data.patch) == (scale, patch)
             assert config.name == f"{name}-div2k-x{scale}"

@@ -13,7 +13,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from jsr.datasets import SPLITS, Photos, open_photos
+from jsr.datasets import SPLITS, Photos, open_photos, published
 from jsr.datasets import image_folder as image_folder_module
 from jsr.datasets import sample_photos as sample_photos_module
 from jsr.datasets.image_folder import split_pictures
@@ -130,7 +130,9 @@ def test_a_cache_that_cannot_be_written_is_the_users_mistake(tmp_path, monkeypat
 
 
 def test_unknown_names_and_splits_list_the_known_ones():
-    with pytest.raises(UserError, match=r"'div3k'.*celeb_a, div2k, image_folder, sample_photos"):
+    with pytest.raises(
+        UserError, match=r"'div3k'.*celeb_a, df2k, div2k, image_folder, sample_photos"
+    ):
         open_photos("div3k", "train", None)
     with pytest.raises(UserError, match=r"'validation'.*train, valid, test"):
         open_photos("sample_photos", "validation", None)
@@ -380,6 +382,36 @@ def test_div2k_as_prepared_by_tfds(div2k_files, tmp_path, monkeypatch):
     prepare_by_tfds(builder, monkeypatch, splits)
     check_div2k(tmp_path)
     assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize("layout", ["one", "two", "nested"])
+def test_df2k_has_flickr2k_after_div2k_in_train(div2k_files, tmp_path, monkeypatch, layout):
+    monkeypatch.setattr(published, "FLICKR2K", published.FLICKR2K[:3])
+    root = tmp_path / "Flickr2K" if layout == "nested" else tmp_path
+    for i, name in enumerate(published.FLICKR2K):
+        save(root / name, 5, 6 + i, level=i)
+    if layout == "nested":
+        (tmp_path / "DIV2K").symlink_to(div2k_files)
+    elif layout == "one":
+        for name in ("DIV2K_train_HR", "DIV2K_valid_HR"):
+            (tmp_path / name).symlink_to(div2k_files / name)
+    data_dir = f"{tmp_path}, {div2k_files}" if layout == "two" else str(tmp_path)
+    photos = open_photos("df2k", "train", data_dir)
+    assert len(photos) == 803
+    assert photos.names[799:] == ["0800", "000001", "000002", "000003"]
+    assert (photos[799] == 800 % 256).all() and photos[799].shape == (2, 3, 3)
+    assert (photos[802] == 2).all() and photos[802].shape == (5, 8, 3)
+    assert open_photos("df2k", "valid", data_dir).names[0] == "0801"
+
+
+def test_a_df2k_that_is_not_there_or_in_part_says_what_goes_where(div2k_files, tmp_path):
+    with pytest.raises(UserError, match=r"no DIV2K_train_HR without data_dir: unzip DIV2K_train"):
+        open_photos("df2k", "train", None)
+    with pytest.raises(UserError, match=r"no Flickr2K_HR below data_dir .*Flickr2K\.tar.*commas"):
+        open_photos("df2k", "valid", str(div2k_files))
+    save(tmp_path / "Flickr2K_HR" / "000001.png", 4, 4)
+    with pytest.raises(UserError, match=r"2649 of 2650 .*Flickr2K_HR/000002\.png"):
+        open_photos("df2k", "train", f"{div2k_files},{tmp_path}")
 
 
 def test_an_incomplete_div2k_says_what_is_missing(tmp_path):

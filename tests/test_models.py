@@ -16,6 +16,7 @@ SMALL = {
     "srgan": {"features": 2, "dense": 8},
     "conditional": {"features": 2, "dense": 8},
     "patchgan": {"features": 2},
+    "vgg_style": {"features": 2, "dense": 8},
     "unet": {"features": 2},
 }
 GENERATORS = ("srresnet", "msrresnet")
@@ -111,9 +112,10 @@ def test_paper_generator_has_the_papers_parameters():
 
 
 def test_networks_have_the_published_parameter_counts():
-    # MSRResNet x4 and the U-Net as released with BasicSR and Real-ESRGAN; the 70x70 PatchGAN
+    # MSRResNet x4, the VGG-style D and the U-Net as BasicSR has them; the 70x70 PatchGAN
     # (pix2pix prints 2.769 M for six channels, CycleGAN 2.765 M for three).
     assert count(make_model("msrresnet"), (1, 8, 8, 3)) == 1_517_571
+    assert count(make_model("vgg_style"), (1, 128, 128, 3)) == 14_499_401
     assert count(make_model("unet"), (1, 64, 64, 3)) == 4_376_897
     assert count(make_model("patchgan"), (1, 70, 70, 3)) == 2_765_633
     paired = make_model("patchgan", conditional=True)
@@ -138,6 +140,7 @@ def test_paper_discriminator_has_the_papers_parameters():
         ("patchgan", {}, 256, (2, 30, 30, 1)),
         ("patchgan", {"layers": 1, "norm": "instance"}, 32, (2, 14, 14, 1)),
         ("patchgan", {"norm": "none"}, 24, (2, 1, 1, 1)),
+        ("vgg_style", {}, 48, (2, 1)),
         ("unet", {}, 40, (2, 40, 40, 1)),
     ],
 )
@@ -170,7 +173,7 @@ def test_patchgan_judges_70x70_patches():
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (70, 70)
 
 
-@pytest.mark.parametrize("name, size", [("unet", 36), ("patchgan", 23)])
+@pytest.mark.parametrize("name, size", [("unet", 36), ("patchgan", 23), ("vgg_style", 31)])
 def test_sizes_that_a_discriminator_cannot_take_are_named(name, size):
     with pytest.raises(ValueError, match=f"{size}x{size}"):
         output_shape(small(name), (1, size, size, 3))
@@ -191,7 +194,7 @@ def test_conditional_discriminators_look_at_lr(name, hparams):
         apply(module, variables, hr, lr[:, 1:])
 
 
-@pytest.mark.parametrize("name", ["srgan", "patchgan", "unet"])
+@pytest.mark.parametrize("name", ["srgan", "patchgan", "vgg_style", "unet"])
 def test_unconditional_discriminators_ignore_lr(name):
     hr, lr = example(name)
     out, _ = train(small(name), start(name), hr, lr)
@@ -277,7 +280,7 @@ def test_make_model_takes_its_hyper_parameters_only():
 @pytest.mark.parametrize(
     "name, hparams, words",
     [
-        ("srresnext", {}, "known: .*msrresnet, .*srgan, .*unet"),
+        ("srresnext", {}, "known: .*msrresnet, .*srgan, .*unet, .*vgg_style"),
         ("srresnet", {"width": 3}, "known: scale, features, blocks, dtype, axis_name"),
         ("srresnet", {"name": "x"}, "no hyper-parameter 'name'"),
         ("srresnet", {"features": "64"}, "features .* whole number"),

@@ -16,8 +16,10 @@ from jsr import pipeline
 from jsr.datasets import Photos
 from jsr.errors import UserError
 from jsr.orientations import orient, restore
-from jsr.pipeline import Pairs, batches, draw, make_batch, random_words
+from jsr.pipeline import Pairs, batches, draw, make_batch, random_words, scale_of_step
+from jsr.protocols import get_protocol
 from jsr.resize import downscale
+from jsr.scoring import read_item
 
 HEIGHTS = np.array([24, 40, 31, 100, 24], np.int32)
 WIDTHS = np.array([24, 25, 60, 77, 300], np.int32)
@@ -177,6 +179,24 @@ def test_a_crop_is_the_crop_of_the_whole_photo_and_of_its_lr_borders_included(sc
     assert touches.all()
 
 
+def test_pairs_of_luma_are_those_that_the_protocol_classic_scores():
+    photos, scale, patch = noise_photos([(41, 36), (32, 52)]), 4, 7
+    pairs = Pairs(photos, scale, 1 << 30, "y")
+    for i in range(2):
+        lr, hr = pairs[i]
+        item = read_item(photos, i, scale, get_protocol("classic"), "symmetric")
+        assert np.array_equal(hr, item.hr) and hr.dtype == np.uint8
+        assert np.array_equal(lr, (item.lr / 255).astype(np.float32)) and lr.dtype == np.float32
+    batch = make_batch(pairs, 5, 9, np.arange(4), patch)
+    assert batch["lr"].shape == (4, patch, patch, 1)
+    assert batch["hr"].shape == (4, patch * scale, patch * scale, 1)
+    image, top, left, o = (
+        word[0] for word in draw(5, 9, np.arange(4), pairs.heights, pairs.widths, patch)
+    )
+    lr = pairs[int(image)][0][top : top + patch, left : left + patch]
+    assert np.array_equal(batch["lr"][0], orient(lr, o))
+
+
 def test_the_lr_of_a_crop_is_not_made_from_the_crop_alone():
     photos = noise_photos([(48, 48)])
     batch = make_batch(Pairs(photos, 4, 1 << 30), 0, 0, np.arange(20), 6)
@@ -254,6 +274,20 @@ def test_batches_are_the_same_from_wherever_they_start():
         assert all(map(same, part, whole[start:]))
     assert not same(whole[0], whole[1])
     assert not same(whole[0], next(batches(pairs, 4, 4, 8, 0, 1)))
+
+
+def test_each_step_of_several_scales_is_of_one_of_them():
+    photos, scales = noise_photos([(40, 48), (64, 44)]), (2, 3, 4)
+    drawn = scale_of_step(3, np.arange(60), scales)
+    assert min(np.bincount(drawn)[2:]) > 10
+    assert [int(scale_of_step(3, step, scales)) for step in range(60)] == drawn.tolist()
+    assert drawn.tolist() != scale_of_step(4, np.arange(60), scales).tolist()
+    for scale in scales:
+        pairs, mine = Pairs(photos, scale, 1 << 30), np.flatnonzero(drawn == scale)
+        made = batches(pairs, 3, 2, 8, 7, 60, scales=scales)
+        for step in mine[mine >= 7]:
+            assert same(next(made), make_batch(pairs, 3, step, np.arange(2), 8))
+        assert next(made, None) is None
 
 
 @pytest.mark.parametrize("processes", [2, 3, 6])

@@ -63,6 +63,18 @@ def test_every_optimizer_goes_down_a_parabola(name):
     assert float(jnp.abs(x).max()) < 0.2
 
 
+def test_slow_layers_learn_at_a_tenth_of_the_rate():
+    params = {"conv1": {"kernel": jnp.ones(2)}, "conv3": {"kernel": jnp.ones(2)}}
+    adam = state.make_optimizer(optimizer(lr=0.1), 10)
+    slow = state.make_optimizer(optimizer(lr=0.1, slow=("conv3",)), 10)
+    plain, _ = adam.update(params, adam.init(params), params)
+    update, _ = slow.update(params, slow.init(params), params)
+    np.testing.assert_array_equal(update["conv1"]["kernel"], plain["conv1"]["kernel"])
+    np.testing.assert_allclose(update["conv3"]["kernel"], 0.1 * plain["conv3"]["kernel"])
+    with pytest.raises(UserError, match="slow names 'conv4'; the layers are conv1, conv3"):
+        state.make_optimizer(optimizer(slow=("conv4",)), 10).init(params)
+
+
 def test_weight_decay_is_decoupled_from_adams_moments():
     adamw = state.make_optimizer(optimizer(name="adamw", lr=0.1, weight_decay=0.5), 10)
     x = jnp.array([4.0])

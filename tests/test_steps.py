@@ -104,6 +104,19 @@ def test_accumulated_parts_equal_the_whole_batch():
     assert largest_difference(whole, parts) < 1e-6
 
 
+def test_the_draws_of_stochastic_depth_are_those_of_the_step():
+    narrow = {"features": 4, "groups": 1, "blocks": 2, "heads": 1, "window": 4}
+    module = make_model("swinir", scale=2, **narrow, drop_path=0.9)
+    begun = state.start_training(state.init_net(jax.random.key(1), module, SGD, BATCH["lr"][:1]))
+    step = steps.make_pixel_step(module, SGD, losses.l1, 1.0, None, 0.0, 0.9, 1)
+    both, _ = run(step, begun, 2, count=2)
+    first, _ = run(step, begun, 2)
+    second, _ = run(step, first, 2)
+    assert largest_difference(both, second) == 0.0
+    other, _ = run(step, begun.replace(step=jnp.int32(1)), 2)
+    assert largest_difference(first.gen.params, other.gen.params) > 1e-6
+
+
 def test_a_step_that_is_not_finite_changes_only_the_counters():
     bad = {**BATCH, "hr": np.where(np.arange(8)[:, None, None, None] == 7, np.nan, BATCH["hr"])}
     begun = start(gan=True)

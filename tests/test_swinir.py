@@ -1,11 +1,15 @@
+import functools
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from families import check_sizes, giga, golden_case, learnt, names, start, variables
+from flax import linen as nn
 
 from jsr.models import make_model
-from jsr.models.swinir import WindowAttention, pad, recognise
+from jsr.models.swinir import WindowAttention, pad, recognise, stochastic_depth
 
 CLASSICAL = {
     "scale": 4,
@@ -111,6 +115,37 @@ def test_training_pads_what_it_must():
         return str(jax.make_jaxpr(lambda v: module.apply(v, lr, train))(values))
 
     assert program(padding="needed") == program(train=True) != program()
+
+
+def test_stochastic_depth_leaves_whole_examples_out_in_training():
+    class Branch(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return stochastic_depth(x, 0.25, True)
+
+    x = jnp.ones((200, 2, 2, 3))
+    y = np.asarray(Branch().apply({}, x, rngs={"dropout": jax.random.key(0)}))
+    assert (y == y[:, :1, :1, :1]).all()
+    assert set(np.unique(y)) == {0.0, np.float32(1 / 0.75)}
+    assert 0.15 < (y[:, 0, 0, 0] == 0).mean() < 0.35
+
+
+@pytest.mark.parametrize(("name", "more"), [("swinir", {}), ("hat", {"compress": 2, "squeeze": 2})])
+def test_the_rate_of_stochastic_depth_rises_in_training(name, more, monkeypatch):
+    family, seen = importlib.import_module(f"jsr.models.{name}"), []
+
+    def watched(x, rate, train):
+        seen.append((rate, train))
+        return x
+
+    monkeypatch.setattr(family, "stochastic_depth", watched)
+    module = make_model(name, **{**NARROW, **more, "groups": 2}, drop_path=0.3)
+    lr = jax.ShapeDtypeStruct((1, 8, 8, 3), "float32")
+    values = jax.eval_shape(module.init, jax.random.key(0), lr)
+    for train in (False, True):
+        seen.clear()
+        jax.eval_shape(functools.partial(module.apply, train=train), values, lr)
+        assert seen == [(pytest.approx(0.1 * i), train) for i in range(4) for _ in (0, 1)]
 
 
 def test_padding_goes_on_to_the_next_multiple():

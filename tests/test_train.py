@@ -14,12 +14,18 @@ import pytest
 import runs
 from kill_and_resume import LONG, compare
 from ml_collections import ConfigDict
+from PIL import Image
 
 from configs import base, srgan
+from jsr import parallel
 from jsr import train as training
+from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
+from jsr.protocols import get_protocol, score
+from jsr.recipe import Recipe, check_config
+from jsr.scoring import read_item
 from jsr.validation import Validation
-from jsr.weights import load_network
+from jsr.weights import load_network, to_levels
 from jsr.writer import Writer
 
 
@@ -255,6 +261,90 @@ def test_init_starts_from_the_weights_of_another_run(whole, photos, tmp_path):
     config = small_config(photos, init=str(whole[0]), generator__hparams__features=8)
     with pytest.raises(UserError, match=r"config\.init .* holds another network"):
         training.train(config, tmp_path / "other")
+    # The same network at another scale lends what fits.
+    config = small_config(photos, init=str(whole[0]), stages=("pixel",), scale=2)
+    assert "pixel stage" in training.train(config, tmp_path / "x2")
+    assert "fresh, of other names or shapes" in (tmp_path / "x2" / "log.txt").read_text()
+
+
+def test_one_channel_is_trained_and_scored_as_the_literature_does(photos, tmp_path):
+    config = small_config(photos, stages=("pixel",), channels="y", protocol="classic")
+    table = training.train(config, tmp_path)
+    assert "protocol classic" in table
+    network = load_network(tmp_path)
+    assert (network.channels, network.facts["protocol"]) == (1, "classic")
+    row = json.loads((tmp_path / "table.json").read_text())["rows"][-1]
+    hr = open_photos("image_folder", "test", str(photos))
+    item = read_item(hr, 0, 4, get_protocol("classic"), "symmetric")
+    sr = to_levels(network.enlarge(item.lr))
+    expected = score(sr, item.hr, 4, get_protocol("classic"))
+    assert row["psnr"] == pytest.approx(expected["psnr"], abs=1e-9)
+    # The pictures are in colour.
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert all((strip.max(-1) > strip.min(-1) + 40).any() for strip in np.split(sheet, 8, 1)[3:])
+    assert network(hr[0]).shape == (256, 256, 3)
+
+
+def several_scales(photos, **changes) -> ConfigDict:
+    config = small_config(photos, stages=("pixel",), scales=(2, 4), **changes)
+    config.generator.name = "vdsr"
+    with config.unlocked():
+        config.generator.hparams = ConfigDict({"features": 4, "layers": 3})
+    return config
+
+
+def test_several_scales_are_trained_in_one_network_and_stopped_and_resumed(
+    photos, tmp_path, monkeypatch
+):
+    shapes, shard = [], parallel.shard_batches
+
+    def watched(batches, *rest):
+        shapes.append(batches["hr"].shape[2])
+        return shard(batches, *rest)
+
+    monkeypatch.setattr(parallel, "shard_batches", watched)
+    training.train(several_scales(photos, data__resident=0.0), tmp_path / "whole")
+    assert set(shapes) == {16, 32} and len(shapes) == 12
+    # The rest with the photos in device memory.
+    monkeypatch.undo()
+    assert load_network(tmp_path / "whole").facts["scales"] == [2, 4]
+    assert load_network(tmp_path / "whole", scale=2).scale == 2
+    assert "(x2)" in (tmp_path / "whole" / "log.txt").read_text()
+    progress = Writer.progress
+
+    def terminate(self, stage, at, metrics):
+        progress(self, stage, at, metrics)
+        if at == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Writer, "progress", terminate)
+    assert training.train(several_scales(photos), tmp_path / "parts") is None
+    monkeypatch.undo()
+    assert training.train(several_scales(photos), tmp_path / "parts") is not None
+    whole, parts = (runs.final_state(tmp_path / name) for name in ("whole", "parts"))
+    assert all(whole[name].tobytes() == parts[name].tobytes() for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scales": (2, 3)}, "different ones, with scale 4"),
+        ({"scales": (4, 4)}, "different ones"),
+        ({"stages": ("pixel", "gan")}, r"need stages \('pixel',\) and steps_per_dispatch 1"),
+        ({"steps_per_dispatch": 2, "log_every": 2}, "and steps_per_dispatch 1"),
+        ({"generator__name": "msrresnet"}, "msrresnet as configured has other weights at x2 than"),
+    ],
+)
+def test_scales_that_cannot_be_trained_together(photos, changes, message):
+    config = several_scales(photos)
+    for key, value in changes.items():
+        if key == "generator__name":
+            config.generator.name = value
+            del config.generator.hparams.layers
+        else:
+            config[key] = value
+    with pytest.raises(UserError, match=message):
+        Recipe(config, parallel.make_mesh())
 
 
 def test_a_workdir_that_cannot_be_written(photos, tmp_path):
@@ -286,6 +376,9 @@ def test_photos_smaller_than_the_crop(photos, tmp_path):
         ("eval_every", 0, "at least 1"),
         ("steps_per_dispatch", 5, "multiple of steps_per_dispatch"),
         ("protocol", "z", "expected one of y"),
+        ("channels", "yuv", "expected one of rgb, y"),
+        ("channels", "y", "protocol is 'y', which .* channels is 'y': expected one of classic"),
+        ("protocol", "classic", "'classic', which .* channels is 'rgb': expected one of y, rgb"),
         ("generator.name", "edsrr", "unknown"),
         ("pixel.optimizer.name", "adamm", "optimizer 'adamm' is unknown"),
         ("pixel.optimizer.schedule", "cos", "schedule 'cos' is unknown"),
@@ -303,6 +396,16 @@ def test_values_that_cannot_be_built_are_named(photos, tmp_path, key, value, mes
     with pytest.raises(UserError, match=message):
         training.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_losses_of_rgb_are_refused_for_one_channel(photos):
+    config = small_config(photos, channels="y", protocol="classic")
+    with pytest.raises(UserError, match=r"stages has gan.*use pixel alone"):
+        check_config(config)
+    config.stages = ("pixel",)
+    config.pixel.perceptual_weight = 1.0
+    with pytest.raises(UserError, match=r"pixel\.perceptual_weight needs RGB.*must be 0"):
+        check_config(config)
 
 
 def test_a_full_disk_while_saving_keeps_the_last_checkpoint(whole, photos, tmp_path):

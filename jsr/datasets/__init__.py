@@ -18,6 +18,7 @@ DATASETS = {
     "sample_photos": "jsr.datasets.sample_photos:open_split",
     "image_folder": "jsr.datasets.image_folder:open_split",
     "div2k": "jsr.datasets.published:open_div2k",
+    "df2k": "jsr.datasets.published:open_df2k",
     "celeb_a": "jsr.datasets.published:open_celeb_a",
 }
 

@@ -64,7 +64,7 @@ def open_split(split: str, data_dir: str | None) -> Photos:
 
 
 def open_listing(root: Path, splits: dict[str, list[str]], split: str) -> Photos:
-    """Open one split of pictures whose splits are known; paths are relative to `root`."""
+    """Open one of the splits that are given; their paths are relative to `root`."""
     folder = cache_dir() / _fingerprint(root, splits)
     builder = prepare(lambda: ImageFolder(root, splits, data_dir=folder))
     records = sorted(builder.as_data_source(split), key=lambda record: record["path"])
@@ -123,7 +123,7 @@ def _relative(paths: Iterable[Path], root: Path) -> list[str]:
 def _fingerprint(root: Path, splits: dict[str, list[str]]) -> str:
     digest = hashlib.sha256(str(root).encode())
     for split in SPLITS:
-        for path in splits[split]:
+        for path in splits.get(split, ()):
             status = (root / path).stat()
             digest.update(f"\n{split} {path} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()[:24]

@@ -1,8 +1,9 @@
-"""DIV2K and CelebA: from the files that their authors publish, or from TFDS's prepared copy.
+"""DIV2K, DF2K and CelebA: from the files that their authors publish, or TFDS's prepared copy.
 
 DIV2K (Agustsson and Timofte, 2017): train 0001-0800, valid 0801-0810, test 0811-0900.
+DF2K: the same with Flickr2K (Timofte et al., 2017), 000001-002650, in train.
 CelebA (Liu et al., 2015), aligned and cropped, 178x218: the authors' partition.
-Both are for research only.
+All are for research only.
 """
 
 import importlib.util
@@ -23,6 +24,12 @@ DIV2K_TFDS = ("div2k/bicubic_x4", "div2k/bicubic_x2", "div2k/bicubic_x3", "div2k
 DIV2K_HELP = (
     "download DIV2K_train_HR.zip and DIV2K_valid_HR.zip from "
     "https://data.vision.ee.ethz.ch/cvl/DIV2K, unzip both into one folder and give it as data_dir"
+)
+FLICKR2K = [f"Flickr2K_HR/{i:06d}.png" for i in range(1, 2651)]
+DF2K_HELP = (
+    "unzip DIV2K_train_HR.zip, DIV2K_valid_HR.zip (https://data.vision.ee.ethz.ch/cvl/DIV2K) and "
+    "Flickr2K.tar (https://cv.snu.ac.kr/research/EDSR/Flickr2K.tar) into one folder and give it as "
+    "data_dir, or several folders with commas between"
 )
 CELEB_A_SPLITS = ("train", "valid", "test")  # in the order of the partition file's 0, 1, 2
 CELEB_A_HELP = (
@@ -45,6 +52,37 @@ def open_div2k(split: str, data_dir: str | None) -> Photos:
         photos = open_listing(root, splits, split)
         return Photos([Path(name).stem for name in photos.names], photos.sizes, photos.read)
     return _open_div2k_of_tfds(split, root)
+
+
+def open_df2k(split: str, data_dir: str | None) -> Photos:
+    """Open a split of DF2K: that of DIV2K, in train with Flickr2K's photographs after them.
+
+    data_dir: a folder, or several with commas between, that hold `DIV2K_train_HR`,
+    `DIV2K_valid_HR` and `Flickr2K_HR`, these perhaps in folders `DIV2K` and `Flickr2K`. Raises
+    UserError where one of them is missing, or is there in part.
+    """
+    parts = filter(None, map(str.strip, (data_dir or "").split(",")))
+    roots = [Path(part).expanduser().resolve() for part in parts]
+    photos = open_div2k(split, str(_find_df2k(roots, "DIV2K_train_HR", data_dir)))
+    flickr = _find_df2k(roots, "Flickr2K_HR", data_dir)
+    if split != "train":
+        return photos
+    _require_files(flickr, FLICKR2K, DF2K_HELP)
+    more = open_listing(flickr, {"train": FLICKR2K}, "train")
+    names = [*photos.names, *(Path(name).stem for name in more.names)]
+    sizes = np.concatenate([photos.sizes, more.sizes])
+    count = len(photos)
+    return Photos(names, sizes, lambda i: photos[i] if i < count else more[i - count])
+
+
+def _find_df2k(roots: list[Path], folder: str, data_dir: str | None) -> Path:
+    """Which of `roots`, or of the folders of the dataset's name in them, holds `folder`."""
+    places = [place for root in roots for place in (root, root / folder.partition("_")[0])]
+    found = next((place for place in places if (place / folder).is_dir()), None)
+    if found is None:
+        where = f"below data_dir {data_dir}" if data_dir else "without data_dir"
+        raise UserError(f"there is no {folder} {where}: {DF2K_HELP}")
+    return found
 
 
 def open_celeb_a(split: str, data_dir: str | None) -> Photos:

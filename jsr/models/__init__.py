@@ -42,6 +42,7 @@ MODELS = {
     "srgan": "jsr.models.srgan:SRGANDiscriminator",
     "conditional": "jsr.models.conditional:ConditionalDiscriminator",
     "patchgan": "jsr.models.patchgan:PatchGAN",
+    "vgg_style": "jsr.models.vgg_style:VGGStyleDiscriminator",
     "unet": "jsr.models.unet:UNetDiscriminator",
 }
 

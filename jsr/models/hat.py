@@ -16,6 +16,7 @@ from jsr.models.swinir import (
     WindowAttention,
     attend,
     dense,
+    drop_rates,
     group_depths,
     mlp,
     norm,
@@ -23,6 +24,7 @@ from jsr.models.swinir import (
     partition,
     position_bias,
     relative_places,
+    stochastic_depth,
     sub_pixel_tail,
     unpartition,
 )
@@ -54,14 +56,17 @@ class HybridBlock(nn.Module):
     compress: int
     squeeze: int
     conv_scale: float
+    drop_rate: float
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         attention = WindowAttention(self.heads, self.window, self.shift, self.dtype, name="attn")
         y = norm(self.dtype, "norm1")(x)
-        x = x + attention(y) + self.conv_scale * self._channel_attention(y)
-        return x + mlp(norm(self.dtype, "norm2")(x), self.mlp_ratio)
+        attended = stochastic_depth(attention(y), self.drop_rate, train)
+        x = x + attended + self.conv_scale * self._channel_attention(y)
+        y = mlp(norm(self.dtype, "norm2")(x), self.mlp_ratio)
+        return x + stochastic_depth(y, self.drop_rate, train)
 
     def _channel_attention(self, x: jax.Array) -> jax.Array:
         def layer(features, kernel, place):
@@ -114,7 +119,7 @@ class HAT(nn.Module):
     (README: 20.8 M, and 102.4 G multiply-adds for 64x64, where 103.9 G are counted here); HAT-S
     has `features=144, compress=24, squeeze=24`, 9,621,183 (README: 9.6 M, 54.9 G); HAT-L has
     `groups=12`, 40,846,575. `overlap_ratio` is by how much the window of keys is larger.
-    Stochastic depth is left out.
+    `drop_path` is as in SwinIR.
     """
 
     scale: Literal[2, 3, 4, 8] = 4
@@ -128,6 +133,7 @@ class HAT(nn.Module):
     compress: int = 3
     squeeze: int = 30
     conv_scale: float = 0.01
+    drop_path: float = 0.0
     dtype: Any = jnp.float32
 
     @property
@@ -142,24 +148,26 @@ class HAT(nn.Module):
         x = pad((lr - mean).astype(self.dtype), self.window, always=False)
         shallow = self._conv("conv_first")(x)
         y = norm(self.dtype, "patch_embed.norm")(shallow)
-        for i in range(self.groups):
-            y = y + self._conv(f"layers.{i}.conv")(self._group(y, f"layers.{i}.residual_group"))
+        for i, rates in enumerate(drop_rates(self.drop_path, self.groups, self.blocks)):
+            group = self._group(y, f"layers.{i}.residual_group", rates, train)
+            y = y + self._conv(f"layers.{i}.conv")(group)
         deep = shallow + self._conv("conv_after_body")(norm(self.dtype, "norm")(y))
         sr = sub_pixel_tail(deep, c, self.scale, self.dtype).astype(jnp.float32) + mean
         return sr[:, : h * self.scale, : w * self.scale]
 
-    def _group(self, x: jax.Array, name: str) -> jax.Array:
+    def _group(self, x: jax.Array, name: str, rates: list[float], train: bool) -> jax.Array:
         common = {"heads": self.heads, "window": self.window, "mlp_ratio": self.mlp_ratio}
         common["dtype"] = self.dtype
-        for j in range(self.blocks):
+        for j, rate in enumerate(rates):
             x = HybridBlock(
                 **common,
                 shift=j % 2 * (self.window // 2),
                 compress=self.compress,
                 squeeze=self.squeeze,
                 conv_scale=self.conv_scale,
+                drop_rate=rate,
                 name=f"{name}.blocks.{j}",
-            )(x)
+            )(x, train)
         overlap = round(self.window * self.overlap_ratio)
         return OverlapBlock(**common, overlap=overlap, name=f"{name}.overlap_attn")(x)
 
