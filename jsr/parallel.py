@@ -101,7 +101,10 @@ def compile_steps(
         out_specs=(WHOLE, WHOLE),
         check_vma=False,
     )
-    return jax.jit(sharded, donate_argnums=1)
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+    # XLA's CPU compiler would merge what `remat` computes again with what it computed before.
+    options = {"xla_disable_hlo_passes": "cse_barrier_expander"} if on_cpu else None
+    return jax.jit(sharded, donate_argnums=1, compiler_options=options)
 
 
 def to_host(tree: Any) -> Any:

@@ -12,7 +12,7 @@ from jsr import losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.lookup import find
-from jsr.models import hyper_parameters, make_model
+from jsr.models import MODELS, hyper_parameters, make_model
 from jsr.state import TrainState
 from jsr.weights import load_network
 
@@ -40,7 +40,8 @@ class Recipe:
         parallel.check_batch(config.data.batch_size, config.accumulate, mesh)
         self.config, self.mesh, self.notes = config, mesh, []
         self.stages = list_stages(config)
-        self.generator = self._network(config.generator, scale=config.scale)
+        remat = self._remat()
+        self.generator = self._network(config.generator, scale=config.scale, **remat)
         self.discriminator = self._network(config.discriminator)
         self.predict = jax.jit(steps.make_predict(self.generator))
         self.judge = jax.jit(steps.make_judge(self.discriminator))
@@ -81,6 +82,10 @@ class Recipe:
         run = steps.repeat(make(), feed.cut)
         run = parallel.compile_steps(run, self.mesh, feed.batch_spec, feed.data_spec)
         return functools.partial(run, self._stream(2))
+
+    def objective(self, stage: Stage) -> Callable:
+        """`loss(params, stats, batch) -> (loss, aux)`: what a stage asks of G, but for D's part."""
+        return steps.make_generator_loss(self.generator, **self._content(self.config[stage.name]))
 
     def facts(self) -> dict:
         """The description that goes into the weights file."""
@@ -129,10 +134,19 @@ class Recipe:
 
     def _network(self, config, **fixed):
         hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}
-        if "axis_name" in hyper_parameters(config.name):
+        known = hyper_parameters(config.name)
+        if "axis_name" in known:
             # BatchNorm takes its statistics over the global batch.
             hparams["axis_name"] = steps.AXIS
         return make_model(config.name, **hparams)
+
+    def _remat(self) -> dict:
+        """The generator's hyper-parameter, where it is wanted."""
+        name = self.config.generator.name
+        if self.config.remat and "remat" not in hyper_parameters(name):
+            can = [other for other in MODELS if "remat" in hyper_parameters(other)]
+            raise UserError(f"remat is True: {name} cannot do that, {', '.join(can)} can")
+        return {"remat": True} if self.config.remat else {}
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:
         variables = load_network(self.config.init).variables
@@ -187,13 +201,17 @@ class Recipe:
             "pixel_weight": config.pixel_weight,
             "perceptual": self._perceptual if config.perceptual_weight else None,
             "perceptual_weight": config.perceptual_weight,
-            "ema_decay": self.config.ema,
-            "accumulate": self.config.accumulate,
         }
+
+    def _averages(self) -> dict:
+        return {"ema_decay": self.config.ema, "accumulate": self.config.accumulate}
 
     def _pixel_step(self) -> Callable:
         return steps.make_pixel_step(
-            self.generator, self._optimizers["pixel"]["gen"], **self._content(self.config.pixel)
+            self.generator,
+            self._optimizers["pixel"]["gen"],
+            **self._content(self.config.pixel),
+            **self._averages(),
         )
 
     def _gan_step(self) -> Callable:
@@ -208,6 +226,7 @@ class Recipe:
             penalty=config.penalty,
             penalty_weight=config.penalty_weight,
             **self._content(config),
+            **self._averages(),
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from flax import linen as nn
 
 from jsr.models.layers import TORCH_GAIN, conv, mean_colour, sub_pixel_scale
+from jsr.models.remat import rematerialised
 from jsr.models.swinir import (
     TABLE,
     WindowAttention,
@@ -128,6 +129,7 @@ class HAT(nn.Module):
     compress: int = 3
     squeeze: int = 30
     conv_scale: float = 0.01
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @property
@@ -151,8 +153,9 @@ class HAT(nn.Module):
     def _group(self, x: jax.Array, name: str) -> jax.Array:
         common = {"heads": self.heads, "window": self.window, "mlp_ratio": self.mlp_ratio}
         common["dtype"] = self.dtype
+        hybrid, last = (rematerialised(b, self.remat) for b in (HybridBlock, OverlapBlock))
         for j in range(self.blocks):
-            x = HybridBlock(
+            x = hybrid(
                 **common,
                 shift=j % 2 * (self.window // 2),
                 compress=self.compress,
@@ -161,7 +164,7 @@ class HAT(nn.Module):
                 name=f"{name}.blocks.{j}",
             )(x)
         overlap = round(self.window * self.overlap_ratio)
-        return OverlapBlock(**common, overlap=overlap, name=f"{name}.overlap_attn")(x)
+        return last(**common, overlap=overlap, name=f"{name}.overlap_attn")(x)
 
     def _conv(self, name: str) -> nn.Conv:
         return conv(self.features, gain=TORCH_GAIN, dtype=self.dtype, name=name)

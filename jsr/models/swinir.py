@@ -21,6 +21,7 @@ from jsr.models.layers import (
     sub_pixel_scale,
     sub_pixel_stages,
 )
+from jsr.models.remat import rematerialised
 
 _LAYER = r"norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12]"
 _NAMES = re.compile(
@@ -185,6 +186,7 @@ class SwinIR(nn.Module):
     resi_connection: Literal["1conv", "3conv"] = "1conv"
     img_range: float = 1.0
     padding: Literal["always", "needed"] = "always"
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @property
@@ -209,10 +211,11 @@ class SwinIR(nn.Module):
         return sr[:, : h * self.scale, : w * self.scale]
 
     def _group(self, x: jax.Array, name: str) -> jax.Array:
+        block = rematerialised(SwinBlock, self.remat)
         for j in range(self.blocks):
             shift = j % 2 * (self.window // 2)
             settings = (self.heads, self.window, shift, self.mlp_ratio, self.dtype)
-            x = SwinBlock(*settings, name=f"{name}.residual_group.blocks.{j}")(x)
+            x = block(*settings, name=f"{name}.residual_group.blocks.{j}")(x)
         return x
 
     def _residual_conv(self, x: jax.Array, name: str) -> jax.Array:
