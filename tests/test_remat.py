@@ -45,17 +45,17 @@ def test_the_same_gradients_from_less_that_is_kept(family):
 
 
 def step_memory(remat):
-    config = base.published("small", "edsr", features=16, blocks=3)
-    config.remat, config.data.batch_size, config.data.patch = remat, 4, 16
+    config = base.published("small", "edsr", features=16, blocks=6)
+    config.remat, config.scale, config.data.batch_size, config.data.patch = remat, 2, 4, 16
     recipe = Recipe(config, parallel.make_mesh(jax.devices()[:1]))
     run = recipe.compile(recipe.stages[0])
-    batches = {"lr": jnp.zeros((1, 4, 16, 16, 3)), "hr": jnp.zeros((1, 4, 64, 64, 3))}
+    batches = {"lr": jnp.zeros((1, 4, 16, 16, 3)), "hr": jnp.zeros((1, 4, 32, 32, 3))}
     program = run.func.lower(*run.args, jax.eval_shape(recipe.start), batches).compile()
     return program.memory_analysis().temp_size_in_bytes
 
 
 def test_a_step_takes_less_memory():
-    assert step_memory(remat=True) < 0.9 * step_memory(remat=False)
+    assert step_memory(remat=True) < 0.8 * step_memory(remat=False)
 
 
 def test_a_network_without_such_blocks_is_told():
