@@ -80,7 +80,8 @@ class Recipe:
         """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
         run = steps.repeat(make(), feed.cut)
-        run = parallel.compile_steps(run, self.mesh, feed.batch_spec, feed.data_spec)
+        specs = (feed.batch_spec, feed.data_spec)
+        run = parallel.compile_steps(run, self.mesh, *specs, remat=self.config.remat)
         return functools.partial(run, self._stream(2))
 
     def objective(self, stage: Stage) -> Callable:

@@ -10,6 +10,7 @@ from jsr import parallel
 from jsr.errors import UserError
 from jsr.models import make_model
 from jsr.recipe import Recipe
+from jsr.step_cost import GIVEN
 
 FAMILIES = {
     "edsr": {"features": 8, "blocks": 3},
@@ -48,9 +49,9 @@ def step_memory(remat):
     config = base.published("small", "edsr", features=16, blocks=6)
     config.remat, config.scale, config.data.batch_size, config.data.patch = remat, 2, 4, 16
     recipe = Recipe(config, parallel.make_mesh(jax.devices()[:1]))
-    run = recipe.compile(recipe.stages[0])
+    run = recipe.compile(recipe.stages[0], GIVEN)
     batches = {"lr": jnp.zeros((1, 4, 16, 16, 3)), "hr": jnp.zeros((1, 4, 32, 32, 3))}
-    program = run.func.lower(*run.args, jax.eval_shape(recipe.start), batches).compile()
+    program = run.func.lower(*run.args, jax.eval_shape(recipe.start), batches, {}).compile()
     return program.memory_analysis().temp_size_in_bytes
 
 
