@@ -43,6 +43,15 @@ def alternate(works: dict[str, Work], rounds: int, least: float = LEAST) -> dict
     return turns
 
 
-def medians(turns: dict[str, list[float]]) -> dict[str, float]:
-    """The median turn of each work."""
-    return {name: statistics.median(seconds) for name, seconds in turns.items()}
+def make_row(name: str, turns: dict[str, list[float]], **more) -> dict:
+    """A row of medians: "jsr" of `turns` against the fastest of the others, where there are some.
+
+    "ratio" is the peer's seconds over jsr's, "spread" how far jsr's turns lie apart, as a share.
+    """
+    found = {who: statistics.median(seconds) for who, seconds in turns.items()}
+    ours, own = found.pop("jsr"), turns["jsr"]
+    peer = min(found, key=found.get, default=None)
+    row = {"name": name, "jsr_s": ours, "peer": peer, "peer_s": found.get(peer), "ratio": None}
+    if peer:
+        row |= {"ratio": found[peer] / ours, "peers": found}
+    return {**row, "spread": (max(own) - min(own)) / ours, **more}
