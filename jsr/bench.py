@@ -177,6 +177,9 @@ def config_words(arguments: list[str]) -> list[str]:
 def _config(options):
     """The config of --config; else SRResNet x4 of the paper, on the embedded photographs."""
     if options.config is not None:
+        from jsr import parallel
+
+        parallel.setup(options.config.deterministic)
         return options.config
     from configs import srresnet
 

@@ -106,7 +106,7 @@ class Loop:
             pin_memory=device().type == "cuda",
             drop_last=True,
             # A fork of a process in which JAX runs may hang.
-            multiprocessing_context="spawn",
+            multiprocessing_context="spawn" if self.workers else None,
         )
         self.batches = iter(self.loader)
 

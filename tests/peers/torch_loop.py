@@ -73,20 +73,20 @@ def training(config, state: dict, batch: dict[str, np.ndarray]) -> tuple[dict[st
 
     def make(compiled):
         net = generator(config, state).train()
-        return Step(config, net, _images(batch["lr"]), _images(batch["hr"]), compiled)
+        return Step(config, net, to_images(batch["lr"]), to_images(batch["hr"]), compiled)
 
-    return _ways(make)
+    return _ways(make, compiled=True)
 
 
 def inference(
-    model: str, hparams: dict, state: dict, lr: np.ndarray, dtype: str
+    model: str, hparams: dict, state: dict, lr: np.ndarray, dtype: str, compiled: bool = True
 ) -> tuple[dict[str, Work], str]:
     """The network on lr (float32 [b, h, w, 3] in [0, 1]), by name of the way; and a note."""
     x = _to_device(lr)
 
-    def make(compiled):
+    def make(compile_it):
         net = network(model, hparams, state).eval()
-        run = torch.compile(net) if compiled else net
+        run = torch.compile(net) if compile_it else net
 
         def call():
             with torch.inference_mode(), _autocast(DTYPES[dtype]):
@@ -94,7 +94,7 @@ def inference(
 
         return call
 
-    return _ways(make)
+    return _ways(make, compiled)
 
 
 class Step:
@@ -110,33 +110,38 @@ class Step:
         decay = get_ema_multi_avg_fn(config.ema)
         self.ema = AveragedModel(net, multi_avg_fn=decay) if config.ema else None
 
-    def __call__(self) -> None:
+    def __call__(self) -> torch.Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         with _autocast(self.dtype):
             sr = self.run(self.lr)
-        (self.weight * self.loss(sr.float(), self.hr)).backward()
+        loss = self.weight * self.loss(sr.float(), self.hr)
+        loss.backward()
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update_parameters(self.net)
+        return loss.detach()
 
 
-def _ways(make: Callable[[bool], Callable]) -> tuple[dict[str, Work], str]:
+def _ways(make: Callable[[bool], Callable], compiled: bool) -> tuple[dict[str, Work], str]:
     """Eager, and compiled where that works here (on a CPU it needs a C++ compiler)."""
     ways = {f"torch {torch.__version__} eager": (make(False), wait)}
+    if not compiled:
+        return ways, ""
     try:
-        compiled = make(True)
-        compiled()
+        fast = make(True)
+        fast()
         wait()
     except Exception as error:
         return ways, f"torch.compile does not work here: {type(error).__name__}"
-    return {**ways, f"torch {torch.__version__} compile": (compiled, wait)}, ""
+    return {**ways, f"torch {torch.__version__} compile": (fast, wait)}, ""
 
 
 def _autocast(dtype: torch.dtype):
     return torch.autocast(device().type, dtype, enabled=dtype != torch.float32)
 
 
-def _images(batch: np.ndarray) -> torch.Tensor:
+def to_images(batch: np.ndarray) -> torch.Tensor:
+    """uint8 [b, h, w, 3] to floats in [0, 1] on the device."""
     return _to_device(batch.astype(np.float32) / 255.0)
 
 
