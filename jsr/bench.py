@@ -104,13 +104,12 @@ def _train(options) -> Iterator[dict]:
 
 
 def _infer(options) -> Iterator[dict]:
-    from jsr.network_speed import infer_rows, opencv_row, untrained
+    from jsr.network_speed import infer_rows, opencv_rows, untrained
     from jsr.weights import load_network
 
     sizes = [_size(word) for word in list_of(options.sizes)]
     if options.opencv:
-        for size in sizes:
-            yield opencv_row(Path(options.opencv), size, options.rounds)
+        yield from opencv_rows(Path(options.opencv), sizes, options.rounds)
         return
     network = load_network(options.weights) if options.weights else untrained(_config(options))
     yield from infer_rows(network, sizes, options.rounds, list_of(options.against))

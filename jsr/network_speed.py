@@ -40,19 +40,28 @@ def infer_rows(
             yield _row(network, lr, rounds, who)
 
 
-def opencv_row(path: Path, size: tuple[int, int], rounds: int) -> dict:
-    """A picture through jsr and through OpenCV's dnn_superres, with the same model file."""
-    network, (height, width) = load_network(path), size
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    upsample = _open_dnn_superres(path, network)
-    turns = timing.alternate(
-        {
-            "jsr": Work(lambda: network(picture)),
-            "OpenCV dnn_superres": Work(lambda: upsample(picture)),
-        },
-        rounds,
-    )
-    return timing.make_row(f"picture: {path.name}, LR {height}x{width}", turns)
+def opencv_rows(path: Path, sizes: list[tuple[int, int]], rounds: int) -> Iterator[dict]:
+    """Two rows for each LR size, against OpenCV with the same file of weights.
+
+    A picture through all of dnn_superres, which enlarges CbCr too; and its network alone, on Y.
+    """
+    network = load_network(path)
+    dnn, upsample = _open_dnn_superres(path, network)
+    rng = np.random.default_rng(0)
+    for height, width in sizes:
+        picture = rng.integers(0, 256, (height, width, 3), np.uint8)
+        works = {"jsr": lambda p=picture: network(p), "OpenCV": lambda p=picture: upsample(p)}
+        yield _opencv_row(f"picture: {path.name}, LR {height}x{width}", works, rounds)
+        y = rng.random((height, width, 1), np.float32)
+        dnn.setInput(y[None, :, :, 0][None])
+        works = {"jsr": lambda y=y: network.enlarge(y * 255.0), "OpenCV": dnn.forward}
+        yield _opencv_row(f"network: {path.name}, LR {height}x{width}", works, rounds)
+
+
+def _opencv_row(name: str, works: dict, rounds: int) -> dict:
+    turns = timing.alternate({who: Work(call) for who, call in works.items()}, rounds)
+    turns["OpenCV dnn_superres"] = turns.pop("OpenCV")
+    return timing.make_row(name, turns)
 
 
 def _row(network: Network, lr: np.ndarray, rounds: int, who: str | None) -> dict:
@@ -115,9 +124,9 @@ def _providers(onnxruntime) -> list[str]:
 
 
 def _open_dnn_superres(path: Path, network: Network):
-    """`upsample(picture)` of OpenCV."""
+    """OpenCV's network and `upsample(picture)`, which has that network inside."""
     try:
-        from cv2 import dnn_superres
+        from cv2 import dnn, dnn_superres
     except ImportError as error:
         raise UserError(
             "--opencv needs OpenCV with its dnn_superres: pip install"
@@ -129,4 +138,4 @@ def _open_dnn_superres(path: Path, network: Network):
     enlarger = dnn_superres.DnnSuperResImpl_create()
     enlarger.readModel(str(path))
     enlarger.setModel(model, network.scale)
-    return enlarger.upsample
+    return dnn.readNetFromTensorflow(str(path)), enlarger.upsample
