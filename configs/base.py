@@ -75,6 +75,9 @@ def get_config() -> ConfigDict:
     config.discriminator.hparams = ConfigDict()
     # Compute type of the networks: float32 | bfloat16. Parameters are always float32.
     config.dtype = "float32"
+    # Compute the generator's blocks again for the gradient instead of keeping what they made:
+    # less memory, more time (edsr, hat, rcan, rdn, rrdb, swinir).
+    config.remat = False
     # Weights that the generator starts from: a file or a workdir; "" starts from scratch. Those of
     # another scale give all but the upsampler.
     config.init = ""

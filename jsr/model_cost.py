@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import jax
 from flax import linen as nn
@@ -12,6 +13,13 @@ from jsr.steps import make_predict
 # Of SR, what papers on efficient networks state costs for.
 HEIGHT, WIDTH = 720, 1280
 RUNS = 3
+
+
+class Product(NamedTuple):
+    """A convolution or matrix product: its multiply-adds, and the bytes of what goes in and out."""
+
+    multiply_adds: int
+    nbytes: int
 
 
 def parameters(variables: Mapping) -> int:
@@ -30,7 +38,23 @@ def multiply_adds(module: nn.Module, lr_shape: tuple[int, ...]) -> int:
         return module.init_with_output(jax.random.key(0), lr)[0]
 
     lr = jax.ShapeDtypeStruct(lr_shape, "float32")
-    return _count(jax.make_jaxpr(run)(lr).jaxpr)
+    return sum(product.multiply_adds for product in products(jax.make_jaxpr(run)(lr).jaxpr))
+
+
+def products(jaxpr) -> Iterator[Product]:
+    """Every convolution and matrix product that a jaxpr computes, in order.
+
+    Those of a scan are one for all its rounds.
+    """
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in COUNTED:
+            yield Product(COUNTED[equation.primitive.name](equation), _bytes(equation))
+            continue
+        times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+        for inner in (getattr(p, "jaxpr", p) for p in equation.params.values()):
+            if hasattr(inner, "eqns"):
+                for product in products(inner):
+                    yield Product(times * product.multiply_adds, times * product.nbytes)
 
 
 def measure(module: nn.Module, variables: Mapping, scale: int, channels: int) -> dict[str, float]:
@@ -53,25 +77,26 @@ def measure(module: nn.Module, variables: Mapping, scale: int, channels: int) ->
     return {"megapixels_per_second": pixels / min(seconds) / 1e6, "memory_mb": total / 1e6}
 
 
-def _count(jaxpr) -> int:
-    return sum(_cost(equation) for equation in jaxpr.eqns)
+def _convolution(equation) -> int:
+    params, kernel = equation.params, equation.invars[1].aval.shape
+    output = equation.outvars[0].aval.shape
+    features = kernel[params["dimension_numbers"].rhs_spec[0]]
+    positions = math.prod(output) // features
+    if (dilation := math.prod(params["lhs_dilation"])) > 1:
+        # A transposed convolution: the inserted zeros are not multiplied.
+        positions //= dilation
+    return positions * math.prod(kernel)
 
 
-def _cost(equation) -> int:
-    name, params = equation.primitive.name, equation.params
-    if name == "conv_general_dilated":
-        kernel = equation.invars[1].aval.shape
-        output = equation.outvars[0].aval.shape
-        features = kernel[params["dimension_numbers"].rhs_spec[0]]
-        positions = math.prod(output) // features
-        if (dilation := math.prod(params["lhs_dilation"])) > 1:
-            # A transposed convolution: the inserted zeros are not multiplied.
-            positions //= dilation
-        return positions * math.prod(kernel)
-    if name == "dot_general":
-        (contracted, _), _ = params["dimension_numbers"]
-        depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-        return depth * math.prod(equation.outvars[0].aval.shape)
-    times = params.get("length", 1) if name == "scan" else 1
-    inner = (getattr(p, "jaxpr", p) for p in params.values())
-    return times * sum(_count(p) for p in inner if hasattr(p, "eqns"))
+def _matrix_product(equation) -> int:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+    return depth * math.prod(equation.outvars[0].aval.shape)
+
+
+COUNTED = {"conv_general_dilated": _convolution, "dot_general": _matrix_product}
+
+
+def _bytes(equation) -> int:
+    arrays = (v.aval for v in (*equation.invars, *equation.outvars))
+    return sum(math.prod(a.shape) * a.dtype.itemsize for a in arrays)

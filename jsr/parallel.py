@@ -99,7 +99,11 @@ def _host_bytes() -> int:
 
 
 def compile_steps(
-    run: Callable, mesh: Mesh, batch_spec: P = EXAMPLES, data_spec: P = WHOLE
+    run: Callable,
+    mesh: Mesh,
+    batch_spec: P = EXAMPLES,
+    data_spec: P = WHOLE,
+    remat: bool = False,
 ) -> Callable:
     """Compile a per-device `run(key, state, batches, data)` for the mesh; donates the old state.
 
@@ -113,7 +117,11 @@ def compile_steps(
         out_specs=(WHOLE, WHOLE),
         check_vma=False,
     )
-    return jax.jit(sharded, donate_argnums=1)
+    options = None
+    if remat and mesh.devices.flat[0].platform == "cpu":
+        # Else XLA merges what is computed again with what was computed before.
+        options = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    return jax.jit(sharded, donate_argnums=1, compiler_options=options)
 
 
 def to_host(tree: Any) -> Any:

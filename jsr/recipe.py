@@ -11,7 +11,7 @@ from jsr import color, losses, parallel, perceptual, protocols, state, steps
 from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.lookup import find
-from jsr.models import hyper_parameters, make_model
+from jsr.models import MODELS, hyper_parameters, make_model
 from jsr.state import TrainState
 from jsr.warm_start import warm_start
 
@@ -41,7 +41,8 @@ class Recipe:
         self.config, self.mesh, self.notes = config, mesh, []
         self.stages = list_stages(config)
         self.scales = list_scales(config)
-        self.generator = self._network(config.generator, scale=config.scale)
+        remat = self._remat()
+        self.generator = self._network(config.generator, scale=config.scale, **remat)
         self.discriminator = self._network(config.discriminator)
         self.predict = jax.jit(steps.make_predict(self.generator))
         self.judge = jax.jit(steps.make_judge(self.discriminator))
@@ -80,8 +81,13 @@ class Recipe:
         """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps of a scale a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
         run = steps.repeat(make(self._at(scale)), feed.cut)
-        run = parallel.compile_steps(run, self.mesh, feed.batch_spec, feed.data_spec)
+        specs = (feed.batch_spec, feed.data_spec)
+        run = parallel.compile_steps(run, self.mesh, *specs, remat=self.config.remat)
         return functools.partial(run, self._stream(2))
+
+    def objective(self, stage: Stage) -> Callable:
+        """`loss(params, stats, batch) -> (loss, aux)`: what a stage asks of G, but for D's part."""
+        return steps.make_generator_loss(self.generator, **self._content(self.config[stage.name]))
 
     def facts(self) -> dict:
         """The description that goes into the weights file."""
@@ -148,10 +154,19 @@ class Recipe:
 
     def _network(self, config, **fixed):
         hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}
-        if "axis_name" in hyper_parameters(config.name):
+        known = hyper_parameters(config.name)
+        if "axis_name" in known:
             # BatchNorm takes its statistics over the global batch.
             hparams["axis_name"] = steps.AXIS
         return make_model(config.name, **hparams)
+
+    def _remat(self) -> dict:
+        """The generator's hyper-parameter, where it is wanted."""
+        name = self.config.generator.name
+        if self.config.remat and "remat" not in hyper_parameters(name):
+            can = [other for other in MODELS if "remat" in hyper_parameters(other)]
+            raise UserError(f"remat is True: {name} cannot do that, {', '.join(can)} can")
+        return {"remat": True} if self.config.remat else {}
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:
         fresh = {"params": gen.params, "batch_stats": gen.stats}
@@ -200,13 +215,18 @@ class Recipe:
             "pixel_weight": config.pixel_weight,
             "perceptual": self._perceptual if config.perceptual_weight else None,
             "perceptual_weight": config.perceptual_weight,
-            "ema_decay": self.config.ema,
-            "accumulate": self.config.accumulate,
         }
 
+    def _averages(self) -> dict:
+        return {"ema_decay": self.config.ema, "accumulate": self.config.accumulate}
+
     def _pixel_step(self, generator) -> Callable:
-        optimizer = self._optimizers["pixel"]["gen"]
-        return steps.make_pixel_step(generator, optimizer, **self._content(self.config.pixel))
+        return steps.make_pixel_step(
+            generator,
+            self._optimizers["pixel"]["gen"],
+            **self._content(self.config.pixel),
+            **self._averages(),
+        )
 
     def _gan_step(self, generator) -> Callable:
         config, optimizers = self.config.gan, self._optimizers["gan"]
@@ -220,6 +240,7 @@ class Recipe:
             penalty=config.penalty,
             penalty_weight=config.penalty_weight,
             **self._content(config),
+            **self._averages(),
         )
 
 

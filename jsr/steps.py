@@ -35,10 +35,26 @@ def make_pixel_step(
     `pixel_loss` and `perceptual` take (sr, hr) and return a scalar; `perceptual` may be None.
     """
 
-    def generator_loss(params, stats, batch, key):
-        sr, stats = apply_train(generator, params, stats, batch["lr"], key=key)
-        loss, parts = content_loss(sr, batch["hr"])
-        return loss, (stats, parts)
+    generator_loss = make_generator_loss(
+        generator, pixel_loss, pixel_weight, perceptual, perceptual_weight
+    )
+
+    def gradients(nets, stats, batch, key):
+        grad = jax.value_and_grad(generator_loss, has_aux=True)
+        (_, (gen_stats, parts)), grads = grad(nets["gen"], stats["gen"], batch, key)
+        return {"gen": grads}, {"gen": gen_stats}, parts
+
+    return _make_step(gradients, {"gen": optimizer}, ema_decay, accumulate)
+
+
+def make_generator_loss(
+    generator: nn.Module,
+    pixel_loss: Callable,
+    pixel_weight: float,
+    perceptual: Callable | None,
+    perceptual_weight: float,
+) -> Callable:
+    """`loss(params, stats, batch, key) -> (loss, (stats, metrics))`: what the pixel stage minimises."""
 
     def content_loss(sr, hr):
         parts = {"pixel": pixel_loss(sr, hr)}
@@ -48,12 +64,12 @@ def make_pixel_step(
             loss = loss + perceptual_weight * parts["perceptual"]
         return loss, {"loss": loss, **parts}
 
-    def gradients(nets, stats, batch, key):
-        grad = jax.value_and_grad(generator_loss, has_aux=True)
-        (_, (gen_stats, parts)), grads = grad(nets["gen"], stats["gen"], batch, key)
-        return {"gen": grads}, {"gen": gen_stats}, parts
+    def generator_loss(params, stats, batch, key=None):
+        sr, stats = apply_train(generator, params, stats, batch["lr"], key=key)
+        loss, parts = content_loss(sr, batch["hr"])
+        return loss, (stats, parts)
 
-    return _make_step(gradients, {"gen": optimizer}, ema_decay, accumulate)
+    return generator_loss
 
 
 def make_gan_step(

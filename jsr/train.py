@@ -6,10 +6,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 from clu import parameter_overview
 
-from jsr import parallel, perceptual, pipeline, protocols
+from jsr import memory, parallel, perceptual, pipeline, protocols
 from jsr.checkpoint import Checkpoints, check_same_config
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
@@ -46,6 +47,9 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
         table = report(run.workdir, config, run.test)
         run.writer.line(f"wrote table.md, table.csv, table.json and sheet.png to {run.workdir}")
         return table
+    except jax.errors.JaxRuntimeError as error:
+        memory.check(error, run.recipe, run.stage or run.recipe.stages[-1], run.feed)
+        raise
     except OSError as error:
         raise UserError(
             f"{error}. The checkpoints in {workdir} are whole: mend that, and rerun to go on"

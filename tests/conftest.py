@@ -4,18 +4,21 @@ import os
 import tempfile
 from pathlib import Path
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-# Compiling takes most of the tests' time: at level 0 it takes a quarter of it.
-os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
-)
+import pytest
+
+# Another platform: for test_gpu.py.
+PLATFORM = os.environ.get("JSR_TEST_PLATFORM", "cpu")
+os.environ["JAX_PLATFORMS"] = PLATFORM if PLATFORM == "cpu" else f"{PLATFORM},cpu"
+if PLATFORM == "cpu":
+    # Compiling takes most of the tests' time: at level 0 it takes a quarter of it.
+    os.environ["XLA_FLAGS"] = (
+        "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+    )
 # Many tests, some in processes of their own, compile the same steps.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers have the controller's
     CACHE = tempfile.TemporaryDirectory()
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
-
-import pytest
 
 SHARED = Path(os.environ.get("JSR_SHARED", "../shared"))
 

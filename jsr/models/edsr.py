@@ -18,6 +18,7 @@ from jsr.models.layers import (
     sub_pixel_scale,
     sub_pixel_stages,
 )
+from jsr.models.remat import rematerialised
 
 # The networks compute on pictures in 0..255 less DIV2K's mean colour.
 RANGE = 255.0
@@ -63,6 +64,7 @@ class EDSR(nn.Module):
     features: int = 64
     blocks: int = 16
     res_scale: float = 1.0
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -70,8 +72,9 @@ class EDSR(nn.Module):
         mean, settings = mean_colour(lr.shape[-1]), {"gain": TORCH_GAIN, "dtype": self.dtype}
         x = ((lr - mean) * RANGE).astype(self.dtype)
         head = x = conv(self.features, **settings, name="head.0")(x)
+        block = rematerialised(ResBlock, self.remat)
         for i in range(self.blocks):
-            x = ResBlock(res_scale=self.res_scale, dtype=self.dtype, name=f"body.{i}")(x)
+            x = block(res_scale=self.res_scale, dtype=self.dtype, name=f"body.{i}")(x)
         x = head + conv(self.features, **settings, name=f"body.{self.blocks}")(x)
         x = sub_pixel_stages(x, self.scale, "tail.0", self.dtype)
         sr = conv(lr.shape[-1], **settings, name="tail.1")(x)

@@ -11,6 +11,7 @@ import numpy as np
 from flax import linen as nn
 
 from jsr.models.layers import TORCH_GAIN, conv, mean_colour, sub_pixel_scale
+from jsr.models.remat import rematerialised
 from jsr.models.swinir import (
     TABLE,
     WindowAttention,
@@ -134,6 +135,7 @@ class HAT(nn.Module):
     squeeze: int = 30
     conv_scale: float = 0.01
     drop_path: float = 0.0
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @property
@@ -158,8 +160,10 @@ class HAT(nn.Module):
     def _group(self, x: jax.Array, name: str, rates: list[float], train: bool) -> jax.Array:
         common = {"heads": self.heads, "window": self.window, "mlp_ratio": self.mlp_ratio}
         common["dtype"] = self.dtype
+        hybrid = rematerialised(HybridBlock, self.remat, static=(2,))
+        last = rematerialised(OverlapBlock, self.remat)
         for j, rate in enumerate(rates):
-            x = HybridBlock(
+            x = hybrid(
                 **common,
                 shift=j % 2 * (self.window // 2),
                 compress=self.compress,
@@ -169,7 +173,7 @@ class HAT(nn.Module):
                 name=f"{name}.blocks.{j}",
             )(x, train)
         overlap = round(self.window * self.overlap_ratio)
-        return OverlapBlock(**common, overlap=overlap, name=f"{name}.overlap_attn")(x)
+        return last(**common, overlap=overlap, name=f"{name}.overlap_attn")(x)
 
     def _conv(self, name: str) -> nn.Conv:
         return conv(self.features, gain=TORCH_GAIN, dtype=self.dtype, name=name)

@@ -18,6 +18,7 @@ from jsr.models.layers import (
     sub_pixel_scale,
     sub_pixel_stages,
 )
+from jsr.models.remat import rematerialised
 
 _BLOCK = "body.0.body.0.body.0.weight"
 _NAMES = re.compile(
@@ -83,6 +84,7 @@ class RCAN(nn.Module):
     groups: int = 10
     blocks: int = 20
     reduction: int = 16
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -98,9 +100,9 @@ class RCAN(nn.Module):
         return sr.astype(jnp.float32) / RANGE + mean
 
     def _group(self, x: jax.Array, name: str) -> jax.Array:
-        y = x
+        y, block = x, rematerialised(RCAB, self.remat)
         for j in range(self.blocks):
-            y = RCAB(self.reduction, self.dtype, name=f"{name}.{j}")(y)
+            y = block(self.reduction, self.dtype, name=f"{name}.{j}")(y)
         last = f"{name}.{self.blocks}"
         return x + conv(self.features, gain=TORCH_GAIN, dtype=self.dtype, name=last)(y)
 

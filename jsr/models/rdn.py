@@ -10,6 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from jsr.models.layers import STAGES, TORCH_GAIN, conv, sub_pixel_scale, sub_pixel_stages
+from jsr.models.remat import rematerialised
 
 # The network computes on pictures in 0..255.
 RANGE = 255.0
@@ -61,6 +62,7 @@ class RDN(nn.Module):
     growth: int = 64
     blocks: int = 16
     layers: int = 8
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -68,10 +70,9 @@ class RDN(nn.Module):
         f, settings = self.features, {"gain": TORCH_GAIN, "dtype": self.dtype}
         shallow = conv(f, **settings, name="SFENet1")(lr * RANGE)
         x = conv(f, **settings, name="SFENet2")(shallow)
-        outputs = []
+        outputs, block = [], rematerialised(ResidualDenseBlock, self.remat)
         for i in range(self.blocks):
-            block = ResidualDenseBlock(self.growth, self.layers, self.dtype, name=f"RDBs.{i}")
-            x = block(x)
+            x = block(self.growth, self.layers, self.dtype, name=f"RDBs.{i}")(x)
             outputs.append(x)
         x = conv(f, 1, **settings, name="GFF.0")(jnp.concatenate(outputs, axis=-1))
         x = shallow + conv(f, **settings, name="GFF.1")(x)

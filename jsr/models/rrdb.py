@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jsr.models.layers import TORCH_GAIN, conv
+from jsr.models.remat import rematerialised
 
 # The names of the releases before BasicSR: those of ESRGAN's later code, then the first ones.
 _RENAMED = (
@@ -65,6 +66,7 @@ class RRDBNet(nn.Module):
     blocks: int = 23
     growth: int = 32
     unshuffle: bool = True
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @property
@@ -79,11 +81,12 @@ class RRDBNet(nn.Module):
         stages = _stages(self.scale, self.unshuffle)
         x = _pixel_unshuffle(lr, self.grid)
         head = x = conv(f, **gain, name="conv_first")(x)
+        block = rematerialised(ResidualDenseBlock, self.remat)
         for i in range(self.blocks):
             y = x
             for k in (1, 2, 3):
                 name = f"body.{i}.rdb{k}"
-                y = ResidualDenseBlock(self.growth, self.dtype, name=name)(y)
+                y = block(self.growth, self.dtype, name=name)(y)
             x = x + 0.2 * y
         x = head + conv(f, **gain, name="conv_body")(x)
         for i in range(1, stages + 1):

@@ -21,6 +21,7 @@ from jsr.models.layers import (
     sub_pixel_scale,
     sub_pixel_stages,
 )
+from jsr.models.remat import rematerialised
 
 _LAYER = r"norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12]"
 _NAMES = re.compile(
@@ -203,6 +204,7 @@ class SwinIR(nn.Module):
     img_range: float = 1.0
     padding: Literal["always", "needed"] = "always"
     drop_path: float = 0.0
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @property
@@ -228,10 +230,11 @@ class SwinIR(nn.Module):
         return sr[:, : h * self.scale, : w * self.scale]
 
     def _group(self, x: jax.Array, name: str, rates: list[float], train: bool) -> jax.Array:
+        block = rematerialised(SwinBlock, self.remat, static=(2,))
         for j, rate in enumerate(rates):
             shift = j % 2 * (self.window // 2)
             settings = (self.heads, self.window, shift, self.mlp_ratio, rate, self.dtype)
-            x = SwinBlock(*settings, name=f"{name}.residual_group.blocks.{j}")(x, train)
+            x = block(*settings, name=f"{name}.residual_group.blocks.{j}")(x, train)
         return x
 
     def _residual_conv(self, x: jax.Array, name: str) -> jax.Array:

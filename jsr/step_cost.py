@@ -1,0 +1,108 @@
+"""What a training step costs by the config alone: operations, bytes, memory, and its floor."""
+
+import copy
+import dataclasses
+import math
+
+import jax
+
+from jsr import model_cost, parallel
+from jsr.feed import Feed
+from jsr.recipe import Recipe, Stage
+from jsr.steps import AXIS
+
+# Batches that are handed to the compiled steps as they are.
+GIVEN = Feed(
+    batches=lambda _start, _stop: iter(()),
+    cut=lambda _data, batch: batch,
+    data={},
+    batch_spec=parallel.EXAMPLES,
+    data_spec=parallel.WHOLE,
+    note="given",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class StepCost:
+    """Of one step on one device: what its arithmetic needs, however it is compiled.
+
+    products: its convolutions and matrix products, without what `remat` computes again.
+    state_bytes: what the optimizers and the moving average read, and write again.
+    """
+
+    products: list[model_cost.Product]
+    state_bytes: int
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions of the products, those of the gradients among them."""
+        return 2 * sum(product.multiply_adds for product in self.products)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that move if every product reads and writes once and all else costs nothing."""
+        return sum(product.nbytes for product in self.products) + 2 * self.state_bytes
+
+    def floor(self, peak: float, bandwidth: float) -> float:
+        """Seconds below which no step comes: each product at the peak or at the bandwidth.
+
+        The roofline of Williams et al. 2009, product by product.
+        """
+        each = (max(2 * p.multiply_adds / peak, p.nbytes / bandwidth) for p in self.products)
+        return sum(each) + 2 * self.state_bytes / bandwidth
+
+
+def count_step(config, mesh, stage: Stage) -> StepCost:
+    """Count a step of `stage` in the jaxpr that the config makes, on one device of `mesh`."""
+    config = copy.deepcopy(config)
+    with config.unlocked():
+        config.remat = False
+    recipe, repeats = Recipe(config, mesh), config.steps_per_dispatch
+    run = recipe.compile(stage, GIVEN)
+    state = abstract_state(recipe, stage)
+    traced = jax.make_jaxpr(run.func)(*run.args, state, abstract_batches(config), {})
+    found = model_cost.products(traced.jaxpr)
+    each = [model_cost.Product(p.multiply_adds / repeats, p.nbytes / repeats) for p in found]
+    return StepCost(each, state_bytes(state))
+
+
+def kept_bytes(recipe: Recipe, stage: Stage) -> int:
+    """Bytes of the tensors that G's forward pass on a device keeps for its backward pass.
+
+    Counted in the jaxpr, without the parameters and the batch itself. Of the adversarial stage's
+    step this is the part that its content loss has.
+    """
+    config = recipe.config
+    loss = recipe.objective(stage)
+    net = abstract_state(recipe, stage).gen
+    share = config.data.batch_size // (recipe.mesh.size * config.accumulate)
+    batch = {
+        name: jax.ShapeDtypeStruct((share, *x.shape[2:]), "float32")
+        for name, x in abstract_batches(config).items()
+    }
+
+    def backward(params, stats, batch):
+        return jax.vjp(lambda p: loss(p, stats, batch)[0], params)[1]
+
+    trace = jax.make_jaxpr(backward, axis_env=[(AXIS, recipe.mesh.size)])
+    jaxpr = trace(net.params, net.stats, batch).jaxpr
+    given = set(jaxpr.invars) | set(jaxpr.constvars)
+    kept = {v for v in jaxpr.outvars if not hasattr(v, "val")} - given
+    return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in kept)
+
+
+def abstract_state(recipe: Recipe, stage: Stage):
+    """Shapes and types of the state that `stage` trains."""
+    return jax.eval_shape(lambda: recipe.begin(stage, recipe.start()))
+
+
+def abstract_batches(config) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of the batches of one dispatch: uint8 [k, b, h, w, 3]."""
+    lead = (config.steps_per_dispatch, config.data.batch_size)
+    sides = {"lr": config.data.patch, "hr": config.data.patch * config.scale}
+    return {name: jax.ShapeDtypeStruct((*lead, s, s, 3), "uint8") for name, s in sides.items()}
+
+
+def state_bytes(state) -> int:
+    """Bytes of a state, of arrays or of their shapes."""
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
