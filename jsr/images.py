@@ -27,6 +27,7 @@ from jsr.picture_formats import (
     Animation,
     Picture,
     encode,
+    encode_animation,
     encode_png,
     load_heif,
 )
@@ -39,6 +40,8 @@ __all__ = [
     "Animation",
     "Picture",
     "allow_pixels",
+    "encode",
+    "encode_animation",
     "encode_png",
     "list_pictures",
     "picture_size",
