@@ -14,13 +14,15 @@ from flax import linen as nn
 SMALLEST = 8
 # Sizes of a canvas in each doubling: 64, 80, 96, 112, 128, 160, ...
 STEPS = 4
+# What enlargements see of the mirrored picture: less of it than this would be mirrored once more.
+MARGIN = 4
 TOLERANCE = 1e-5
 
 
 def canvas_side(size: int) -> int:
-    """The side of the canvas for a picture's, at most a quarter longer from 32 on."""
+    """The side of the canvas for a picture's: as long, or longer by MARGIN and up to a third."""
     step = max(SMALLEST, 2 ** max(size - 1, 1).bit_length() // 2 // STEPS)
-    return -(-size // step) * step
+    return size if size % step == 0 else -(-(size + MARGIN) // step) * step
 
 
 def place(lr: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
