@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-SMALLEST = 8
+SMALLEST = 16
 # Sizes of a canvas in each doubling: 64, 80, 96, 112, 128, 160, ...
 STEPS = 4
 # What enlargements see of the mirrored picture: less of it than this would be mirrored once more.
@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 
 
 def canvas_side(size: int) -> int:
-    """The side of the canvas for a picture's: as long, or longer by MARGIN and up to a third."""
+    """The side of the canvas for a picture's: as long, or longer by MARGIN or more."""
     step = max(SMALLEST, 2 ** max(size - 1, 1).bit_length() // 2 // STEPS)
     return size if size % step == 0 else -(-(size + MARGIN) // step) * step
 

@@ -32,14 +32,14 @@ def plan_jobs(words: list[str], suffix: str = "", form: str | None = None) -> li
     UserError for what does not go together, before any work.
     """
     *sources, out = words
-    found = [pair for word in sources for pair in _expand(word)]
     target = Path(out)
-    several = len(found) > 1 or len(sources) > 1 or Path(sources[0]).is_dir() or _is_pattern(words)
-    if several and target.is_file():
-        raise UserError(f"{target} is a file, but there are several pictures: name a folder")
     for word in sources:
         if Path(word).is_dir():
             check_folders(Path(word), target)
+    found = [pair for word in sources for pair in _expand(word)]
+    several = len(found) > 1 or len(sources) > 1 or Path(sources[0]).is_dir() or _is_pattern(words)
+    if several and target.is_file():
+        raise UserError(f"{target} is a file, but there are several pictures: name a folder")
     into = several or target.is_dir() or out.endswith(os.sep)
     jobs = []
     for source, place in found:
@@ -48,6 +48,9 @@ def plan_jobs(words: list[str], suffix: str = "", form: str | None = None) -> li
     check_distinct([job.source for job in jobs], [job.target for job in jobs])
     for job in jobs:
         check_target(job.source, job.target)
+    if not several:
+        # Before weights are loaded; of several, each fails in its turn.
+        picture_size(jobs[0].source, max_bits=16)
     return jobs
 
 

@@ -20,8 +20,8 @@ OVERLAP = 32
 AREA, BATCH = 512**2, 8
 # What fits without measuring the network.
 SMALL = 96**2
-# Compiled shapes that are kept; and how many small pictures are compiled for each on its own.
-PROGRAMS, ALONE = 48, 4
+# Compiled shapes that are kept; and how many small pictures get one of their own.
+PROGRAMS, ALONE = 64, 4
 SMALLEST_TILE = 16
 
 
@@ -45,6 +45,7 @@ class TiledNetwork:
         self._tile, self._overlap, self._most = tile, overlap, BATCH
         self._programs: dict[tuple, object] = {}
         self._alone: set[tuple] = set()
+        self._compiled = 0
 
     @property
     def scale(self) -> int:
@@ -196,16 +197,17 @@ class TiledNetwork:
 
     def _program(self, shape: tuple[int, ...]):
         """The network compiled for windows of that shape."""
-        if shape not in self._programs:
-            if len(self._programs) >= PROGRAMS:
-                # JAX keeps what it traced for each; without this, memory grows with each shape.
-                self._programs.clear()
-                self._alone.clear()
-                jax.clear_caches()
-            self._programs[shape] = self._compile(shape)
-        return self._programs[shape]
+        program = self._programs.pop(shape, None) or self._compile(shape)
+        self._programs[shape] = program  # the last is the one that was used last
+        if len(self._programs) > PROGRAMS:
+            del self._programs[next(iter(self._programs))]
+        return program
 
     def _compile(self, shape: tuple[int, ...]):
+        self._compiled += 1
+        if self._compiled % PROGRAMS == 0:
+            # JAX keeps what it traced for every shape: without this memory grows with each.
+            jax.clear_caches()
         module, channels = self.network.module, self.network.channels
         like = [jax.ShapeDtypeStruct((*shape[:3], channels), jnp.float32)]
         predict = make_predict(module)
