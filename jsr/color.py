@@ -1,4 +1,4 @@
-"""BT.601 studio-range luma and chroma, as MATLAB's rgb2ycbcr has them."""
+"""BT.601 studio-range luma and chroma, as MATLAB's rgb2ycbcr has them; sRGB and linear light."""
 
 import numpy as np
 
@@ -41,6 +41,17 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     Raises ValueError unless there are three channels.
     """
     return (_three_channels(ycbcr) - _OFFSET) @ np.linalg.inv(_MATRIX).T
+
+
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Values of sRGB (IEC 61966-2-1) in [0, 1] to light in [0, 1]; negative ones stay."""
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((np.maximum(srgb, 0) + 0.055) / 1.055) ** 2.4)
+
+
+def from_linear(light: np.ndarray) -> np.ndarray:
+    """The inverse of `to_linear`."""
+    curved = 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.04045 / 12.92, light * 12.92, curved)
 
 
 def _three_channels(image: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """EXIF: the orientation, applied once, and what stays in the enlarged picture."""
 
 from contextlib import suppress
-from pathlib import Path
 
+import numpy as np
 from absl import logging
 from PIL import ExifTags, Image
 
@@ -49,6 +49,15 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def upright_array(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """[h, w, c] with an EXIF orientation applied, a view; what is not in 2..8 turns nothing."""
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    return pixels.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else pixels
+
+
 def exif_of(image: Image.Image, name: str) -> bytes | None:
     """EXIF with orientation 1: the file's own bytes where they already say so.
 
@@ -69,8 +78,11 @@ def exif_of(image: Image.Image, name: str) -> bytes | None:
         return None
 
 
-def exif_for_format(exif: bytes, form: str, path: Path) -> bytes | Image.Exif | None:
-    """EXIF as Pillow's writer takes it; None, with a warning, where the format cannot hold it."""
+def exif_for_format(exif: bytes, form: str, name: str) -> bytes | Image.Exif | None:
+    """EXIF as Pillow's writer takes it; None, with a warning, where the format cannot hold it.
+
+    The warning starts with `name`.
+    """
     try:
         if form == "TIFF":
             # The layout of the file that the EXIF comes from would overrule the picture's own.
@@ -79,7 +91,7 @@ def exif_for_format(exif: bytes, form: str, path: Path) -> bytes | Image.Exif | 
             raise ValueError(f"{len(exif)} bytes; JPEG holds {LONGEST_IN_JPEG}")
         return exif
     except Exception as error:
-        logging.warning("%s: the EXIF cannot be written (%s) and is left out", path, error)
+        logging.warning("%s: the EXIF cannot be written (%s) and is left out", name, error)
         return None
 
 

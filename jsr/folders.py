@@ -23,7 +23,7 @@ def convert_folder(
     targets = [target / path.relative_to(source) for path in pictures]
     if suffix:
         targets = [path.with_suffix(suffix) for path in targets]
-        _check_distinct(pictures, targets)
+        check_distinct(pictures, targets)
     failed = []
     for path, new_path in zip(tqdm(pictures, unit="picture", disable=None), targets, strict=True):
         try:
@@ -52,7 +52,8 @@ def check_folders(source: Path, target: Path) -> None:
         raise UserError(f"{target} lies in {source}, the pictures to work on: name another OUT")
 
 
-def _check_distinct(pictures: list[Path], targets: list[Path]) -> None:
+def check_distinct(pictures: list[Path], targets: list[Path]) -> None:
+    """Raise UserError where two pictures have the same target."""
     seen: dict[Path, Path] = {}
     for path, new_path in zip(pictures, targets, strict=True):
         if new_path in seen:

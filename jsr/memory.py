@@ -26,7 +26,7 @@ def plan_memory(recipe: Recipe, stage: Stage, feed: Feed) -> StepMemory:
     """What XLA plans for a step; where it cannot compile it, by the tensors kept for backward."""
     photos = sum(x.addressable_data(0).nbytes for x in jax.tree.leaves(feed.data))
     state = step_cost.abstract_state(recipe, stage)
-    run = recipe.compile(stage, step_cost.GIVEN)
+    run = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)
     batches = step_cost.abstract_batches(recipe.config)
     try:
         used = run.func.lower(*run.args, state, batches, {}).compile().memory_analysis()

@@ -40,14 +40,14 @@ def back_project(
 ) -> np.ndarray:
     """Iterative back-projection (Irani and Peleg 1991, eq. 3): SR that shrinks to LR, float64.
 
-    lr: [h, w, c] in 0..255. sr: where to start, bicubic if not given. What the shrunk SR lacks
-    against LR is enlarged and added; both ways are bicubic.
+    lr: [h, w, c] in 0..255. sr: where to start, of any size; bicubic if not given. What the shrunk
+    SR lacks against LR is enlarged and added; both ways are bicubic.
     """
     lr = lr.astype(np.float64)
     sr = resize.imresize(lr, scale=scale) if sr is None else sr.astype(np.float64)
     for _ in range(iterations):
         missing = lr - resize.imresize(sr, shape=lr.shape[:2])
-        sr = sr + resize.imresize(missing, scale=scale)
+        sr = sr + resize.imresize(missing, shape=sr.shape[:2])
     return sr
 
 

@@ -10,6 +10,10 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 # The frame headers of JPEG; of the range, C4, C8 and CC mark something else.
 JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx")
+HEIF_BRANDS = (*HEIC_BRANDS, b"avif", b"avis", b"mif1", b"msf1")
+HEIF_HEAD = 2**16
+
 
 def bits_per_channel(head: bytes, stream: BinaryIO) -> int:
     """The bits a channel that a header states; Pillow cuts 16-bit colour to 8 without a word."""
@@ -19,7 +23,19 @@ def bits_per_channel(head: bytes, stream: BinaryIO) -> int:
         return _jpeg_bits(stream)
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0"):
         return _tiff_bits(head, stream)
+    if is_heif(head):
+        return _heif_bits(stream)
     return 8
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file starts as AVIF and HEIC do."""
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
+
+
+def is_heic(head: bytes) -> bool:
+    """Whether a file says that its picture is coded as HEIC's are."""
+    return is_heif(head) and any(brand in head[8:32] for brand in HEIC_BRANDS)
 
 
 def is_png(head: bytes) -> bool:
@@ -59,6 +75,15 @@ def _tiff_bits(head: bytes, stream: BinaryIO) -> int:
     stream.seek(directory.next)
     directory.load(stream)
     return max(directory.get(ExifTags.Base.BitsPerSample, (1,)))
+
+
+def _heif_bits(stream: BinaryIO) -> int:
+    """Of the first property that states them; all come before the pixels."""
+    stream.seek(0)
+    start = stream.read(HEIF_HEAD)
+    place = start.find(b"pixi")
+    # After the name: version and flags, the number of channels, the bits of each.
+    return start[place + 9] if 0 <= place < len(start) - 9 else 8
 
 
 def _png_chunks(stream: BinaryIO) -> dict[bytes, int]:

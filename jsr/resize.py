@@ -87,6 +87,20 @@ def imresize(
     return result if top is None or rounded else _round(result, top, image.dtype)
 
 
+def resize_axis(
+    image: np.ndarray, axis: int, size: int, scale: float, method: str = "bicubic"
+) -> np.ndarray:
+    """One pass of `imresize`, unrounded: axis 0 or 1 of [h, w, c] by `scale` to `size` pixels.
+
+    float64. Raises ValueError for bad arguments.
+    """
+    _check_image(image)
+    if size < 1 or not 0 < scale < math.inf:
+        raise ValueError(f"cannot resize {image.shape[axis]} to {size} pixels by {scale}")
+    taps = _taps(image.shape[axis], size, scale, method, "symmetric", antialias=True)
+    return _apply(image, *taps, axis)
+
+
 def downscale(hr: np.ndarray, scale: int, edges: str = "symmetric") -> np.ndarray:
     """The benchmark LR of an HR picture: uint8 [h, w, c] to [h // scale, w // scale, c].
 

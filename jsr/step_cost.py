@@ -58,7 +58,7 @@ def count_step(config, mesh, stage: Stage) -> StepCost:
     with config.unlocked():
         config.remat = False
     recipe, repeats = Recipe(config, mesh), config.steps_per_dispatch
-    run = recipe.compile(stage, GIVEN)
+    run = recipe.compile(stage, recipe.config.scale, GIVEN)
     state = abstract_state(recipe, stage)
     traced = jax.make_jaxpr(run.func)(*run.args, state, abstract_batches(config), {})
     found = model_cost.products(traced.jaxpr)

@@ -74,7 +74,7 @@ def random_batch(config) -> dict[str, np.ndarray]:
 
 def compile_step(recipe: Recipe, stage: Stage):
     """The compiled dispatch of `stage` on batches that are given."""
-    run = recipe.compile(stage, step_cost.GIVEN)
+    run = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)
     state = step_cost.abstract_state(recipe, stage)
     placed = jax.tree.map(
         lambda x, like: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=like.sharding),
@@ -119,7 +119,7 @@ def peer_works(config, stage: Stage, state: dict, batch: dict) -> tuple[dict[str
 
 
 def _work(program, recipe: Recipe, stage: Stage, state, batch: dict) -> Work:
-    key = recipe.compile(stage, step_cost.GIVEN).args
+    key = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN).args
     batches = parallel.shard_batches(batch, recipe.mesh)
     held = {"state": state, "metrics": {}}
 

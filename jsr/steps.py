@@ -54,7 +54,10 @@ def make_generator_loss(
     perceptual: Callable | None,
     perceptual_weight: float,
 ) -> Callable:
-    """`loss(params, stats, batch, key) -> (loss, (stats, metrics))`: what the pixel stage minimises."""
+    """What the pixel stage minimises.
+
+    Returns `loss(params, stats, batch, key) -> (loss, (stats, metrics))`.
+    """
 
     def content_loss(sr, hr):
         parts = {"pixel": pixel_loss(sr, hr)}

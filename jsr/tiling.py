@@ -1,6 +1,8 @@
-"""A network over a picture of any size, tile by tile, in bounded memory."""
+"""A picture of any size cut into windows of one shape, and their results put together again."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 import jax
 import numpy as np
@@ -10,66 +12,156 @@ from flax import linen as nn
 WIDEST = 64
 # Larger than any grid of a network that folds pixels into channels.
 BLOCK = 4
+# A picture's windows are a whole number of sixteenths of the longest: few shapes for all pictures.
+STEPS = 16
+
+# Windows [b, h, w, c] to [b, h * scale, w * scale, c].
+Run = Callable[[np.ndarray], np.ndarray | jax.Array]
 
 
-def receptive_radius(module: nn.Module, variables, channels: int) -> int | None:
-    """How far from an LR pixel the output still depends on it, in LR pixels; None beyond WIDEST.
+@dataclass(frozen=True)
+class Tile:
+    """A finished part of SR: its place there, and its pixels, float32 [rows, columns, c]."""
 
-    Measured: a block of BLOCK x BLOCK pixels is NaN, and whatever depends on it becomes NaN.
+    rows: slice
+    columns: slice
+    sr: np.ndarray
+
+
+@dataclass(frozen=True)
+class Window:
+    """Along one side of LR: [start, stop) is run, [first, last) of the result counts."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+def measure(module: nn.Module, variables, channels: int) -> tuple[int | None, float]:
+    """How far a network sees, and the bytes that it needs for each pixel of LR.
+
+    How far from an LR pixel the output still depends on it, in LR pixels, is measured: a block of
+    BLOCK x BLOCK pixels is NaN, and whatever depends on it becomes NaN; None beyond WIDEST. The
+    bytes are what the compiled program holds at once, beside the weights.
     """
     side = 2 * WIDEST + 3 * BLOCK
     first = WIDEST + BLOCK - WIDEST % BLOCK
     lr = np.zeros((1, side, side, channels), np.float32)
     lr[:, first : first + BLOCK, first : first + BLOCK] = np.nan
-    sr = np.asarray(jax.jit(module.apply)(variables, lr))
+    program = jax.jit(module.apply).lower(variables, lr).compile()
+    used = program.memory_analysis()
+    needed = (used.temp_size_in_bytes + used.output_size_in_bytes) / side**2
+    sr = np.asarray(program(variables, lr))
     scale = sr.shape[1] // side
     touched = np.isnan(sr).any(axis=(0, 3))
     lines = [np.flatnonzero(touched.any(axis=axis)) // scale for axis in (0, 1)]
     radius = max(max(first - line[0], line[-1] - (first + BLOCK - 1)) for line in lines)
-    return int(radius) if radius <= WIDEST else None
+    return int(radius) if radius <= WIDEST else None, needed
+
+
+def windows(size: int, tile: int, overlap: int, grid: int = 1) -> list[Window]:
+    """The windows along a side of LR: one where it is at most tile + 2 * overlap, else of a length.
+
+    At least `overlap` pixels around what counts of a window are run with it, except at the border.
+    They start at multiples of `grid`, for networks that fold grid x grid pixels into channels (the
+    last may so be up to grid - 1 longer), and are spread evenly, no longer than they must be in
+    sixteenths of the longest.
+    """
+    cells, around = size // grid, -(-overlap // grid)
+    longest = max(-(-tile // grid), 1) + 2 * around
+    if size <= longest * grid:
+        return [Window(0, size, 0, size)]
+    count = -(-(cells - 2 * around) // (longest - 2 * around))
+    needed = -(-(cells + 2 * around * (count - 1)) // count)
+    length = -(-longest * -(-needed * STEPS // longest) // STEPS)
+    starts = [i * (cells - length) // max(count - 1, 1) for i in range(count)]
+    # In the middle of what two windows share.
+    seams = [(start + before + length) // 2 for before, start in pairwise(starts)]
+    begins = [start * grid for start in starts]
+    ends = [*(start * grid + length * grid for start in starts[:-1]), size]
+    edges = [0, *(seam * grid for seam in seams), size]
+    return [Window(*sides) for sides in zip(begins, ends, edges, edges[1:], strict=False)]
 
 
 def enlarge_tiled(
-    run: Callable[[np.ndarray], np.ndarray],
+    run: Run,
     lr: np.ndarray,
     scale: int,
-    tile: int,
-    overlap: int,
-    grid: int = 1,
-) -> np.ndarray:
-    """`run` over tiles of LR [h, w, c]: float32 [h * scale, w * scale, c].
+    rows: list[Window],
+    columns: list[Window],
+    feather: int = 0,
+    batch: int = 1,
+    ahead: int = 0,
+) -> Iterator[Tile]:
+    """`run` over windows of LR [h, w, c]; the tiles that come are SR, each pixel once.
 
-    Each tile is run with `overlap` pixels of the picture around it and cut out of the result, so
-    that with an overlap of the receptive radius or more the result is the whole picture's. Tiles
-    start at multiples of `grid`, for networks that fold grid x grid pixels into channels. All tiles
-    have one shape (with a grid, the last may be up to grid - 1 longer), and so one compilation.
-    run: [h', w', c] -> [h' * scale, w' * scale, c].
+    With an overlap of the receptive radius or more, tiles are what the whole picture gives.
+    `feather`, at most half the overlap, blends what lies that near to a seam, in LR pixels, for
+    networks that see farther. `batch` windows are run at once, and `ahead` batches are begun before
+    one is waited for.
     """
-    rows = list(_windows(lr.shape[0], tile, overlap, grid))
-    columns = list(_windows(lr.shape[1], tile, overlap, grid))
-    sr = np.empty((lr.shape[0] * scale, lr.shape[1] * scale, lr.shape[2]), np.float32)
-    for window_y, keep_y in rows:
-        for window_x, keep_x in columns:
-            part = run(lr[window_y, window_x])
-            inside = tuple(
-                slice((keep.start - window.start) * scale, (keep.stop - window.start) * scale)
-                for window, keep in ((window_y, keep_y), (window_x, keep_x))
-            )
-            kept = (slice(k.start * scale, k.stop * scale) for k in (keep_y, keep_x))
-            sr[tuple(kept)] = part[inside]
-    return sr
+    parts = _parts(run, lr, rows, columns, batch, ahead)
+    above = None
+    for row in rows:
+        below, left = {}, None
+        for column in columns:
+            tile, ys, xs = _weighed(next(parts), row, column, feather, scale)
+            both = 2 * feather * scale
+            if left is not None:
+                tile[:, :both] += left
+            if feather and column is not columns[-1]:
+                tile, left = np.split(tile, [-both], axis=1)
+            if above is not None:
+                tile[:both] += above[column]
+            if feather and row is not rows[-1]:
+                tile, below[column] = np.split(tile, [-both], axis=0)
+            height, width = tile.shape[:2]
+            yield Tile(slice(ys, ys + height), slice(xs, xs + width), tile)
+        above = below or None
 
 
-def _windows(size: int, tile: int, overlap: int, grid: int) -> Iterator[tuple[slice, slice]]:
-    """What is run and what of it is kept along one side, for each tile."""
-    tile, overlap = (-(-length // grid) * grid for length in (tile, overlap))
-    length = tile + 2 * overlap
-    if length >= size:
-        yield slice(0, size), slice(0, size)
-        return
-    # The last windows lie inside the picture, on the grid.
-    last = (size - length) // grid * grid
-    for start in range(0, size, tile):
-        begin = min(max(start - overlap, 0), last)
-        stop = min(start + tile, size)
-        yield slice(begin, size if stop == size else begin + length), slice(start, stop)
+def _weighed(part, row, column, feather, scale) -> tuple[np.ndarray, int, int]:
+    """What of a window's result counts, faded out across the seams, and where it starts in SR."""
+    begins, weights, inside = [], [], []
+    for window in (row, column):
+        first = window.first - feather * (window.first > window.start)
+        last = window.last + feather * (window.last < window.stop)
+        begins.append(first * scale)
+        inside.append(slice((first - window.start) * scale, (last - window.start) * scale))
+        weights.append(_fade(window, (last - first) * scale, 2 * feather * scale))
+    tile = np.asarray(part[tuple(inside)])
+    if feather:
+        tile = tile * weights[0][:, None, None] * weights[1][None, :, None]
+    return tile, *begins
+
+
+def _fade(window: Window, length: int, both: int) -> np.ndarray:
+    """Weights of the lines of a tile, which rise and fall over `both` lines at its seams."""
+    fade = np.ones(length, np.float32)
+    ramp = (np.arange(both, dtype=np.float32) + 0.5) / max(both, 1)
+    if both and window.first > window.start:
+        fade[:both] = ramp
+    if both and window.last < window.stop:
+        fade[-both:] = ramp[::-1]
+    return fade
+
+
+def _parts(run, lr, rows, columns, batch, ahead) -> Iterator[np.ndarray]:
+    """The results of all windows, row by row; the last batch is filled up by its last window."""
+    places = [(row, column) for row in rows for column in columns]
+    begun: list[tuple[int, np.ndarray | jax.Array]] = []
+    for _, alike in groupby(places, lambda place: [w.stop - w.start for w in place]):
+        alike = list(alike)
+        size = -(-len(alike) // -(-len(alike) // batch))
+        for i in range(0, len(alike), size):
+            group = [lr[y.start : y.stop, x.start : x.stop] for y, x in alike[i : i + size]]
+            begun.append((len(group), run(np.stack(group + group[-1:] * (size - len(group))))))
+            if len(begun) > ahead:
+                yield from _landed(*begun.pop(0))
+    for count, results in begun:
+        yield from _landed(count, results)
+
+
+def _landed(count: int, results) -> Iterator[np.ndarray]:
+    yield from np.asarray(results)[:count]

@@ -1,78 +1,182 @@
-"""`python -m jsr.upscale IN OUT --weights W`: enlarge a picture, or every picture of a folder."""
+"""Pictures enlarged, from the command line and from Python.
 
-import dataclasses
-import os
-from functools import partial
+python -m jsr.upscale photo.jpg big.png --weights W        # a file; W: a weights file or a workdir
+python -m jsr.upscale PHOTOS BIG --weights W --fit 3840x2160   # a folder, mirrored; rerun to go on
+python -m jsr.upscale 'in/**/*.jpg' BIG --weights W --format webp --suffix _x4
+python -m jsr.upscale - - --format png --weights W < photo.jpg > big.png
+"""
+
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from jsr import command_line, resize
+from jsr import command_line, images, methods, picture_jobs
+from jsr.enlarged_files import STREAM, EnlargedFiles
+from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import UserError
-from jsr.folders import check_folders, convert_folder
-from jsr.images import WRITERS, Picture, read_picture, write_picture
-from jsr.weights import Network, load_network
+from jsr.images import WRITERS
+from jsr.target_size import TargetSize, parse_target
+from jsr.tiled_network import TiledNetwork
+from jsr.weights import Network, find_weights, load_network
+
+# Of `upscale`, so that calling it again compiles nothing again.
+_opened: list[tuple[object, Enlargement]] = []
 
 
-def upscale(picture: Picture, network: Network) -> Picture:
-    """Enlarge a picture by the network's scale, colour by the network, alpha by bicubic.
+def upscale(array, model: Enlargement | Network | str | Path):
+    """Enlarge a picture, a NumPy or JAX array, by `model`; the result is of the same kind.
 
-    A gray picture goes through the network as three equal channels and comes back gray. ICC
-    profile, EXIF and DPI stay. Raises UserError when the network's output is not finite.
+    array: [h, w] or [h, w, c]: gray, gray and alpha, RGB, RGB and alpha for c of 1 to 4; uint8,
+    uint16, or floats in [0, 1], which come back as float32 in [0, 1]. Integers are rounded to the
+    nearest level. Any size: large pictures are cut into tiles. model: what `open_model` returns, a
+    `jsr.weights.Network`, or what `--weights` takes. Raises ValueError for another array, UserError
+    for weights that cannot be read and pictures too large, FloatingPointError for NaN.
     """
-    gray = picture.pixels.shape[-1] == 1
-    lr = np.repeat(picture.pixels, 3, axis=-1) if gray else picture.pixels
-    try:
-        sr = network(lr)
-    except FloatingPointError as error:
-        raise UserError(f"{error}: use other weights") from error
-    if gray:
-        sr = np.round(sr.mean(axis=-1, keepdims=True)).astype(np.uint8)
-    alpha = picture.alpha
-    if alpha is not None:
-        alpha = resize.imresize(alpha, scale=network.scale)
-    return dataclasses.replace(picture, pixels=sr, alpha=alpha)
+    image = np.asarray(array)
+    known = image.dtype in (np.uint8, np.uint16) or jnp.issubdtype(image.dtype, jnp.floating)
+    depth = image.shape[2] if image.ndim == 3 else 1
+    if not known or image.ndim not in (2, 3) or not 1 <= depth <= 4 or image.size == 0:
+        raise ValueError(
+            "array must be [h, w] or [h, w, 1 to 4] of uint8, uint16 or floats in [0, 1], but is"
+            f" {image.dtype} {list(image.shape)}"
+        )
+    if image.dtype.kind != "u":
+        image = image.astype(np.float32)
+    planes = image[..., None] if image.ndim == 2 else image
+    transparent = depth % 2 == 0
+    pixels = planes[..., : depth - transparent]
+    sr, alpha = _open_once(model)(pixels, planes[..., -1] if transparent else None)
+    sr = np.dstack([sr, alpha]) if transparent else sr
+    sr = sr[..., 0] if image.ndim == 2 else sr
+    return jnp.asarray(sr) if isinstance(array, jax.Array) else sr
 
 
-def upscale_file(source: Path, target: Path, network: Network) -> None:
-    """Enlarge one file. Raises UserError for a file that cannot be read or written.
+def open_model(
+    model: Network | str | Path,
+    target: TargetSize | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    ensemble: bool = False,
+    **wishes,
+) -> Enlargement:
+    """What enlarges pictures: weights by path, a network, or a classical way by name.
 
-    A target of an unknown format, or that is the source itself, is refused at once.
+    target: to which size, by default the network's; tile, overlap, ensemble as in
+    `jsr.tiled_network.TiledNetwork`; wishes: alpha, linear, back_projection of
+    `jsr.enlargement.Enlargement`. Raises UserError for weights that cannot be read.
     """
-    _check_target(source, target)
-    write_picture(target, upscale(read_picture(source), network))
+    target = target or TargetSize()
+    if isinstance(model, str) and model in methods.CLASSICAL and not Path(model).exists():
+        scale = _classical_scale(model, target)
+        return Enlargement({scale: Interpolation(model, scale)}, target, **wishes)
+    if isinstance(model, Network):
+        networks = [model]
+    else:
+        path = find_weights(model)
+        networks = [load_network(path)]
+        scales = networks[0].facts["scales"]
+        if len(scales) > 1 and target != TargetSize():
+            networks = [load_network(path, scale=scale) for scale in scales]
+    ways = {n.scale: TiledNetwork(n, tile, overlap, ensemble) for n in networks}
+    return Enlargement(ways, target, **wishes)
+
+
+def list_weights() -> str:
+    """What `--weights` takes, a line each."""
+    lines = ["no weights are shipped yet: give a file or the workdir of a training by --weights"]
+    lines += ["classical ways, which need --scale (or --width, --height, --fit):"]
+    return "\n".join([*lines, *(f"  {name}" for name in methods.CLASSICAL)])
 
 
 def define_flags() -> None:
     """Define the options of the command line."""
-    flags.DEFINE_string("weights", None, "a weights file, or the workdir of a training run")
+    text, whole, yes = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
+    text("weights", None, "a weights file, the workdir of a training, or a name of --list")
+    yes("list", False, "print what there is and leave")
+    flags.DEFINE_float("scale", None, "by how much to enlarge: 4, or 2.5; default the network's")
+    whole("width", None, "the width of the result; the height keeps the proportions")
+    whole("height", None, "the height of the result; the width keeps the proportions")
+    text("fit", None, "the box that the result fits into, as in 3840x2160")
+    text("tile", "auto", "cut pictures into tiles of this side; auto: what memory allows; 0: never")
+    whole("overlap", None, "pixels around a tile that count; default what the network sees", 0)
+    yes("exact", False, "take pictures whole, whatever memory it needs")
+    yes("ensemble", False, "average over the eight orientations (x8): slower, a little better")
+    flags.DEFINE_enum("alpha", "network", ["network", "bicubic"], "how transparency is enlarged")
+    yes("linear", False, "resample to other sizes than the network's in linear light")
+    whole("back_projection", 0, "rounds that make the result agree with the picture", 0)
+    whole("quality", None, "1 to 100, for JPEG, WebP, AVIF and HEIC", 1, 100)
+    text("suffix", "", "appended to names in an OUT folder: _x4")
+    text("format", None, f"the format in an OUT folder or pipe: {', '.join(_forms())}")
+    flags.DEFINE_enum("frames", "first", ["first", "all"], "of animations")
+    yes("overwrite", False, "make again what lies finished in an OUT folder")
+    whole("max_pixels", images.MAX_PIXELS, "larger pictures are refused", 1)
 
 
 def main(words: list[str], options) -> None:
-    """Load the weights, enlarge what `words` name; `options` has the values of the flags."""
-    if len(words) != 2:
+    """Enlarge what `words` name; `options` has the values of the flags."""
+    if options.list:
+        print(list_weights())
+        return
+    if len(words) < 2:
         raise UserError("expected two paths: python -m jsr.upscale IN OUT --weights W")
     if options.weights is None:
-        raise UserError("--weights is missing: a .safetensors file of jsr or a training workdir")
-    source, target = map(Path, words)
-    if source.is_dir():
-        check_folders(source, target)
-        network = load_network(options.weights)
-        convert_folder(source, target, partial(upscale_file, network=network), "enlarged")
+        raise UserError("--weights is missing: a weights file, a training workdir; see --list")
+    if options.format and options.format.lower() not in _forms():
+        raise UserError(f"--format {options.format}: use one of {', '.join(_forms())}")
+    target = parse_target(options.scale, options.width, options.height, options.fit)
+    tile = _parse_tile(options)
+    images.allow_pixels(options.max_pixels)
+    piped = STREAM in words
+    jobs = [] if piped else picture_jobs.plan_jobs(words, options.suffix, options.format)
+    model = open_model(
+        options.weights,
+        target,
+        tile,
+        options.overlap,
+        options.ensemble,
+        alpha=options.alpha,
+        linear=options.linear,
+        back_projection=options.back_projection,
+    )
+    files = EnlargedFiles(model, options.quality, options.frames == "all")
+    if piped:
+        files.pipe(words, options.format)
     else:
-        if target.is_dir() or words[1].endswith(os.sep):
-            target = target / source.name
-        _check_target(source, target)
-        upscale_file(source, target, load_network(options.weights))
+        files.run(jobs, options.overwrite)
 
 
-def _check_target(source: Path, target: Path) -> None:
-    if target.suffix.lower() not in WRITERS:
-        known = ", ".join(WRITERS)
-        raise UserError(f"{target}: cannot write {target.suffix!r}; use one of {known}")
-    if target.exists() and source.exists() and target.samefile(source):
-        raise UserError(f"{target}: is the picture itself; name another OUT")
+def _open_once(model) -> Enlargement:
+    if isinstance(model, Enlargement):
+        return model
+    for known, opened in _opened:
+        if known is model or (isinstance(model, (str, Path)) and known == model):
+            return opened
+    _opened[:] = [*_opened[-1:], (model, open_model(model))]
+    return _opened[-1][1]
+
+
+def _classical_scale(name: str, target: TargetSize) -> int:
+    """The whole scale at which a classical way is used: bicubic does the rest."""
+    if target == TargetSize():
+        raise UserError(f"--weights {name} enlarges by any scale: give --scale, as in --scale 4")
+    return int(np.ceil(target.scale)) if target.scale else 4
+
+
+def _parse_tile(options) -> int | None:
+    if options.exact:
+        return 0
+    if options.tile == "auto":
+        return None
+    if not options.tile.isdecimal() or 0 < int(options.tile) < 8:
+        raise UserError(f"--tile {options.tile}: give auto, 0, or pixels of the picture from 8 on")
+    return int(options.tile)
+
+
+def _forms() -> list[str]:
+    return [suffix[1:] for suffix in WRITERS]
 
 
 if __name__ == "__main__":

@@ -85,8 +85,12 @@ class Network:
             raise UserError(
                 f"{self.facts['model']} sees farther than {tiling.WIDEST} pixels: leave out --tile"
             )
-        grid = getattr(self.module, "grid", 1)
-        return tiling.enlarge_tiled(self._run, lr, self.scale, tile, self.radius, grid) * 255.0
+        grid, height, width = getattr(self.module, "grid", 1), *lr.shape[:2]
+        lines = (tiling.windows(side, tile, self.radius, grid) for side in (height, width))
+        sr = np.empty((height * self.scale, width * self.scale, lr.shape[2]), np.float32)
+        for part in tiling.enlarge_tiled(self._run_all, lr, self.scale, *lines):
+            sr[part.rows, part.columns] = part.sr * 255.0
+        return sr
 
     def average(self, lr: np.ndarray, tile: int = 0) -> np.ndarray:
         """As `enlarge`, the mean over the eight orientations (Lim et al. 2017, section 3.4)."""
@@ -99,7 +103,7 @@ class Network:
     @functools.cached_property
     def radius(self) -> int | None:
         """The receptive radius in LR pixels, or None where it is unbounded."""
-        return tiling.receptive_radius(self.module, self.variables, self.channels)
+        return tiling.measure(self.module, self.variables, self.channels)[0]
 
     def on(self, device: jax.Device) -> "Network":
         """The same network with its weights on `device`, where it then runs."""
@@ -111,6 +115,9 @@ class Network:
             self._compiled.clear()
         self._compiled.add(lr.shape)
         return run(self._predict, self.variables, lr)
+
+    def _run_all(self, windows: np.ndarray) -> np.ndarray:
+        return np.stack([self._run(lr) for lr in windows])
 
     @functools.cached_property
     def _compiled(self) -> set[tuple[int, ...]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jsr.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
+from jsr.color import from_linear, rgb_to_y, rgb_to_ycbcr, to_linear, ycbcr_to_rgb
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,13 @@ def test_there_and_back():
 def test_other_channels_are_refused(function, shape):
     with pytest.raises(ValueError, match="expected"):
         function(np.zeros(shape))
+
+
+def test_linear_light_is_that_of_srgb_and_comes_back():
+    srgb = np.linspace(0, 1, 4096)
+    light = to_linear(srgb)
+    # IEC 61966-2-1: half of the light is 188 of 255, and the foot is straight.
+    assert to_linear(np.float64(188 / 255)) == pytest.approx(0.5, abs=0.003)
+    np.testing.assert_allclose(light[srgb < 0.04], srgb[srgb < 0.04] / 12.92)
+    assert (np.diff(light) > 0).all()
+    np.testing.assert_allclose(from_linear(light), srgb, atol=1e-7)

@@ -387,7 +387,8 @@ def test_tiles_and_memory(run, bench, weights, monkeypatch):
 
     monkeypatch.setattr(Network, "_run", spy)
     assert run(**given, tile=8) == whole
-    assert shapes == {(16, 16, 3)}  # the tile with the radius around it
+    # At most the tile with the radius around it.
+    assert shapes and all(max(shape) <= 16 for shape in shapes)
 
     def full(self, lr):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")

@@ -54,7 +54,10 @@ def learnable(config):
 def train(config, steps):
     """The state after some steps on the same batch, and the losses."""
     recipe = Recipe(config, parallel.make_mesh())
-    run, batch = recipe.compile(recipe.stages[0], step_cost.GIVEN), learnable(config)
+    run, batch = (
+        recipe.compile(recipe.stages[0], recipe.config.scale, step_cost.GIVEN),
+        learnable(config),
+    )
     state, losses = recipe.start(), []
     for _ in range(steps):
         batches = parallel.shard_batches(batch, recipe.mesh)
@@ -90,7 +93,10 @@ def test_the_same_steps_as_on_a_cpu():
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         mesh = parallel.make_mesh(jax.local_devices(backend="cpu")[:1])
         recipe = Recipe(small(), mesh)
-        run, state = recipe.compile(recipe.stages[0], step_cost.GIVEN), recipe.start()
+        run, state = (
+            recipe.compile(recipe.stages[0], recipe.config.scale, step_cost.GIVEN),
+            recipe.start(),
+        )
         expected, batches = [], parallel.shard_batches(learnable(small()), mesh)
         for _ in range(3):
             state, metrics = run(state, batches, {})
@@ -104,7 +110,7 @@ def test_steps_in_one_dispatch_are_the_same_steps():
     config = small(steps_per_dispatch=4, **periods)
     config.pixel.steps = 4
     recipe = Recipe(config, parallel.make_mesh())
-    run = recipe.compile(recipe.stages[0], step_cost.GIVEN)
+    run = recipe.compile(recipe.stages[0], recipe.config.scale, step_cost.GIVEN)
     batch = {name: x.repeat(4, 0) for name, x in learnable(small()).items()}
     state, _ = run(recipe.start(), parallel.shard_batches(batch, recipe.mesh), {})
     expected, _ = train(small(), steps=4)
@@ -146,7 +152,9 @@ def test_too_large_a_step_is_told():
         try:
             state = recipe.start()
             made = {k: jnp.zeros(x.shape, x.dtype) for k, x in batches.items()}
-            jax.block_until_ready(recipe.compile(stage, step_cost.GIVEN)(state, made, {}))
+            jax.block_until_ready(
+                recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)(state, made, {})
+            )
         except jax.errors.JaxRuntimeError as error:
             memory.check(error, recipe, stage, step_cost.GIVEN)
             raise

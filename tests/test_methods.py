@@ -79,6 +79,9 @@ def test_back_projection_starts_where_it_is_told():
     np.testing.assert_array_equal(methods.back_project(lr, 2, start, 0), start)
     far = methods.back_project(lr, 2, start, 30)
     np.testing.assert_allclose(resize.imresize(far, scale=0.5), lr, atol=1e-3)
+    odd = methods.back_project(lr, 2, start[:-11, :-30], 30)
+    assert odd.shape == (start.shape[0] - 11, start.shape[1] - 30, 3)
+    np.testing.assert_allclose(resize.imresize(odd, shape=lr.shape[:2]), lr, atol=0.1)
 
 
 def test_unknown_baselines_are_refused():

@@ -69,7 +69,7 @@ def test_the_peers_training_is_the_same(torch, name):
     peer = peers.load_peer("peers.torch_loop")
     images = (peer.to_images(batch[k][0]) for k in ("lr", "hr"))
     step = peer.Step(config, peer.generator(config, exported).train(), *images, compiled=False)
-    run = recipe.compile(recipe.stages[0], step_cost.GIVEN)
+    run = recipe.compile(recipe.stages[0], recipe.config.scale, step_cost.GIVEN)
     for _ in range(5):
         state, metrics = run(state, batch, {})
         loss = step()

@@ -49,7 +49,7 @@ def step_memory(remat):
     config = base.published("small", "edsr", features=16, blocks=6)
     config.remat, config.scale, config.data.batch_size, config.data.patch = remat, 2, 4, 16
     recipe = Recipe(config, parallel.make_mesh(jax.devices()[:1]))
-    run = recipe.compile(recipe.stages[0], GIVEN)
+    run = recipe.compile(recipe.stages[0], recipe.config.scale, GIVEN)
     batches = {"lr": jnp.zeros((1, 4, 16, 16, 3)), "hr": jnp.zeros((1, 4, 32, 32, 3))}
     program = run.func.lower(*run.args, jax.eval_shape(recipe.start), batches, {}).compile()
     return program.memory_analysis().temp_size_in_bytes

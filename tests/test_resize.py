@@ -18,6 +18,7 @@ from jsr.resize import (
     crop_to_multiple,
     downscale,
     imresize,
+    resize_axis,
     resize_matrix,
     resize_on_device,
 )
@@ -358,3 +359,14 @@ def test_published_x8_files_are_rounded_at_the_end_only():
     for hr, lr in pairs:
         hr = crop_to_multiple(hr, 8)
         np.testing.assert_array_equal(imresize(hr, scale=1 / 8, rounded=False), lr)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 2.5])
+def test_two_passes_along_an_axis_are_imresize(scale):
+    image = np.random.default_rng(0).random((21, 13, 3))
+    height, width = (math.ceil(side * scale) for side in image.shape[:2])
+    passes = resize_axis(image, 0, height, scale)
+    passes = resize_axis(passes, 1, width, scale)
+    np.testing.assert_allclose(passes, imresize(image, scale=scale), atol=1e-12)
+    with pytest.raises(ValueError, match="cannot resize 21 to 0 pixels"):
+        resize_axis(image, 0, 0, scale)

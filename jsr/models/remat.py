@@ -8,6 +8,7 @@ def rematerialised(
 ) -> type[nn.Module]:
     """`block`, or where `remat` a block of the same variables that keeps its input alone.
 
-    static: the positions (of `self`: 0) of its arguments that are no arrays. Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost.
+    static: the positions (of `self`: 0) of its arguments that are no arrays. Chen et al. 2016,
+    Training Deep Nets with Sublinear Memory Cost.
     """
     return nn.remat(block, static_argnums=static) if remat else block

@@ -1,0 +1,145 @@
+"""Files through an enlargement: many with a bar, one through a pipe; what fails is named."""
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+
+from absl import logging
+from tqdm import tqdm
+
+from jsr import images, picture_jobs
+from jsr.enlargement import Enlargement, Progress
+from jsr.errors import UserError
+from jsr.folders import raise_failures
+from jsr.images import WRITERS, Animation, Picture
+from jsr.picture_jobs import Job
+
+# A word for standard input and output.
+STREAM = "-"
+BAR = "{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} MP [{elapsed}<{remaining}, {rate_fmt}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class EnlargedFiles:
+    """What `model` makes of picture files.
+
+    quality: of formats that lose, None for their default. all_frames: of animations, else the
+    first is taken, with a warning.
+    """
+
+    model: Enlargement
+    quality: int | None = None
+    all_frames: bool = False
+
+    def run(self, jobs: list[Job], overwrite: bool = False) -> None:
+        """Do the jobs, with a bar; of several, those that are done already only to `overwrite`.
+
+        Raises PartlyDone, naming them, when some failed, and UserError when all did.
+        """
+        failed: list[str] = []
+        again = overwrite or len(jobs) == 1
+        megapixels = self._left(jobs, again, failed)
+        if done := len(jobs) - len(megapixels) - len(failed):
+            print(f"{done} of {len(jobs)} are done already; --overwrite makes them again")
+        with _bar(sum(megapixels.values())) as bar:
+
+            def enlarge(read: tuple[Job, Picture | Animation]) -> Picture | Animation:
+                job, picture = read
+                whole = megapixels[job]
+                return self._enlarge(
+                    picture, str(job.source), lambda part: bar.update(part * whole)
+                )
+
+            done = picture_jobs.run_jobs(list(megapixels), self._read_job, enlarge, self._write_job)
+            failed += [problem for _, problem in done if problem is not None]
+        if len(jobs) == 1 and failed:
+            raise UserError(failed[0])
+        raise_failures(failed, len(jobs), "enlarged")
+
+    def pipe(self, words: list[str], form: str | None) -> None:
+        """One picture from standard input, to standard output (as `form`: png, ...), or both."""
+        if len(words) != 2:
+            raise UserError("a pipe takes one picture: python -m jsr.upscale - - --format png")
+        source, target = words
+        if target == STREAM:
+            name = "standard output"
+            form = WRITERS.get(f".{form}".lower() if form else Path(source).suffix.lower())
+            if form is None:
+                raise UserError("--format is missing: what standard output is to be, as in png")
+        else:
+            picture_jobs.check_target(Path(source), Path(target))
+            name, form = target, images.suffix_format(Path(target))
+        read_name = "standard input" if source == STREAM else source
+        data = sys.stdin.buffer.read() if source == STREAM else Path(source)
+        encoded = self._encode(self._enlarge(self._read(data, read_name), read_name), form, name)
+        if target == STREAM:
+            sys.stdout.buffer.write(encoded)
+            sys.stdout.buffer.flush()
+        else:
+            images.write_whole(Path(target), encoded)
+
+    def _left(self, jobs: list[Job], again: bool, failed: list[str]) -> dict[Job, float]:
+        """The jobs that are to be done, with the megapixels of their results."""
+        left = {}
+        for job in jobs:
+            try:
+                size = self.model.size(*images.picture_size(job.source, max_bits=16))
+                if again or not picture_jobs.is_done(job, size):
+                    left[job] = size[0] * size[1] / 1e6
+            except UserError as error:
+                failed.append(str(error))
+        return left
+
+    def _read_job(self, job: Job) -> tuple[Job, Picture | Animation]:
+        return job, self._read(job.source, str(job.source))
+
+    def _write_job(self, job: Job, made: Picture | Animation) -> None:
+        form = images.suffix_format(job.target)
+        images.write_whole(job.target, self._encode(made, form, str(job.target)))
+
+    def _read(self, source: Path | bytes, name: str) -> Picture | Animation:
+        picture = images.read_picture(source, name, max_bits=16)
+        if not picture.first_of_several:
+            return picture
+        if self.all_frames:
+            animation = images.read_animation(source, name)
+            if len(animation.frames) > 1:
+                return animation
+        logging.warning("%s: has several frames or pages; the first is taken (see --frames)", name)
+        return picture
+
+    def _enlarge(
+        self, read: Picture | Animation, name: str, step: Progress | None = None
+    ) -> Picture | Animation:
+        if isinstance(read, Picture):
+            return _enlarge_picture(read, self.model, name, step)
+        part = None if step is None else lambda done: step(done / len(read.frames))
+        frames = [_enlarge_picture(frame, self.model, name, part) for frame in read.frames]
+        return dataclasses.replace(read, frames=frames)
+
+    def _encode(self, made: Picture | Animation, form: str, name: str) -> bytes:
+        if isinstance(made, Picture):
+            return images.encode(made, form, name, self.quality)
+        return images.encode_animation(made.frames, made, form, name, self.quality)
+
+
+def _enlarge_picture(
+    picture: Picture, model: Enlargement, name: str, progress: Progress | None
+) -> Picture:
+    """A picture enlarged, with its metadata. Raises UserError that starts with `name`."""
+    try:
+        pixels, alpha = model(picture.pixels, picture.alpha, progress)
+    except FloatingPointError as error:
+        raise UserError(f"{name}: {error}: use other weights") from error
+    except MemoryError as error:
+        raise UserError(f"{name}: not enough memory for it: close other programs") from error
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    return dataclasses.replace(picture, pixels=pixels, alpha=alpha)
+
+
+def _bar(megapixels: float) -> tqdm:
+    """A bar over megapixels of the results, with their rate and the time that is left."""
+    bar = functools.partial(tqdm, unit="MP", bar_format=BAR, disable=None)
+    return bar(total=max(megapixels, 1e-6))
