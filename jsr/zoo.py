@@ -3,6 +3,7 @@
 `python -m jsr.weights zoo WEIGHTS BENCH set5,set14,bsd100` scores the known files of a folder.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from jsr.weights import load_network, weights_hash
 
 
 def zoo_table(folder: Path, bench: Path, datasets: list[str]) -> str:
-    """A Markdown table: a line for each known file below `folder` and each of its scales.
+    """A Markdown table: for each dataset a line a network, its files at all scales together.
 
     A cell is jsr's PSNR / SSIM and, in brackets, by how much the printed ones differ. Raises
     UserError when the folder has no known file, and for datasets that are not below `bench`.
@@ -23,17 +24,36 @@ def zoo_table(folder: Path, bench: Path, datasets: list[str]) -> str:
     found = list(_known_files(folder))
     if not found:
         raise UserError(f"{folder}: holds no weights file that jsr knows the figures of")
-    titles = [BENCHMARKS[name][0] if name in BENCHMARKS else name for name in datasets]
-    cells = [["weights", "parameters", "scale", *titles, "scored by", "source", "licence"]]
-    for path, known in found:
-        for scale in known.published:
-            method = methods.from_network(path.stem, path, load_network(path, scale=scale))
-            scores = [_score(method, known, name, bench, scale) for name in datasets]
-            how = known.protocol + ("" if known.lr == "symmetric" else f", LR {known.lr}")
-            count = f"{method.labels['parameters']:,}"
-            told = [how, known.source, known.licence]
-            cells.append([path.name, count, f"x{scale}", *scores, *told])
+    networks = _group(found)
+    used = sorted({scale for scales in networks.values() for scale in scales})
+    columns = [f"x{scale}" for scale in used]
+    cells = [["weights", "parameters", *columns, "scored by", "source", "licence"]]
+    for name in datasets:
+        title = f" ({BENCHMARKS[name][0] if name in BENCHMARKS else name})" * (len(datasets) > 1)
+        for file, scales in networks.items():
+            cells.append(_line(f"{file}{title}", scales, used, name, bench))
     return "\n".join(markup.markdown_lines(cells, 1)) + "\n"
+
+
+def _group(found: list[tuple[Path, Known]]) -> dict[str, dict[int, tuple[Path, Known]]]:
+    """Files by name and scale: IMDN_x2.pth and IMDN_x4.pth are one network."""
+    networks: dict[str, dict] = {}
+    for path, known in found:
+        name = re.sub(r"(?i)x[2348](?![0-9])", "x*", path.name)
+        networks.setdefault(name, {}).update({scale: (path, known) for scale in known.published})
+    return networks
+
+
+def _line(title: str, scales: dict, used: list[int], dataset: str, bench: Path) -> list[str]:
+    counts, scores = [], dict.fromkeys(used, "")
+    for scale, (path, known) in scales.items():
+        method = methods.from_network(path.stem, path, load_network(path, scale=scale))
+        counts.append(method.labels["parameters"])
+        scores[scale] = _score(method, known, dataset, bench, scale)
+    # All of a network's files are of one source and scored in one way.
+    how = known.protocol + ("" if known.lr == "symmetric" else f", LR {known.lr}")
+    count = " to ".join(f"{n:,}" for n in sorted({min(counts), max(counts)}))
+    return [title, count, *scores.values(), how, known.source, known.licence]
 
 
 def _known_files(folder: Path) -> Iterator[tuple[Path, Known]]:
