@@ -34,8 +34,8 @@ def open_feed(config, pairs: Pairs, mesh: Mesh) -> Feed:
     """Crops of photographs in device memory where they fit `data.resident` of it, else streamed.
 
     They lie on every device, or where that is too much, shared out among them. Several scales, a
-    feed for each, have equal parts of the memory. Raises UserError
-    for photographs too small for the crop, or that cannot be read.
+    feed for each, have equal parts of the memory. Raises UserError for photographs too small for
+    the crop, or that cannot be read.
     """
     pairs.require(config.data.patch)
     room = config.data.resident * parallel.device_bytes(mesh) if config.data.resident else 0
@@ -90,7 +90,8 @@ def _draw_ahead(
         indices = indices[parallel.process_index() * share :][:share]
     steps = pipeline.steps_of(scale, config.scales, config.seed, start, stop)
     for i in range(0, len(steps), count):
-        yield whole.crops(config.seed, steps[i : i + count], indices, config.data.patch)
+        group = np.asarray(steps[i : i + count])
+        yield whole.crops(config.seed, group, indices, config.data.patch)
 
 
 def _stream(config, pairs: Pairs, start: int, stop: int) -> Iterator[dict]:

@@ -183,10 +183,12 @@ def scale_of_step(seed: int, step, scales: Sequence[int]):
     return np.asarray(scales)[word % np.uint32(len(scales))]
 
 
-def steps_of(scale: int, scales: Sequence[int], seed: int, start: int, stop: int) -> np.ndarray:
+def steps_of(scale: int, scales: Sequence[int], seed: int, start: int, stop: int) -> Sequence[int]:
     """The steps start .. stop - 1 whose batches are of `scale`: all of them without `scales`."""
-    steps = np.arange(start, stop)
-    return steps[scale_of_step(seed, steps, scales) == scale] if len(scales) else steps
+    steps = range(start, stop)
+    if len(scales) < 2:
+        return steps
+    return np.asarray(steps)[scale_of_step(seed, np.asarray(steps), scales) == scale]
 
 
 def batches(

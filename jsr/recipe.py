@@ -119,7 +119,7 @@ class Recipe:
 
     def _at(self, scale: int):
         """The generator at a scale, for the same variables."""
-        return self.generator.clone(scale=scale) if scale != self.config.scale else self.generator
+        return self._network(self.config.generator, scale=scale)
 
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]
@@ -304,9 +304,7 @@ def _check_channels(config) -> None:
     if config.channels == "rgb":
         return
     if "gan" in config.stages:
-        raise UserError(
-            "stages has gan, whose losses are of RGB: with channels 'y' use pixel alone"
-        )
+        raise UserError("stages has gan, which needs RGB: with channels 'y' use pixel alone")
     if config.pixel.perceptual_weight:
         raise UserError("pixel.perceptual_weight needs RGB: with channels 'y' it must be 0")
 

@@ -330,6 +330,7 @@ def test_several_scales_are_trained_in_one_network_and_stopped_and_resumed(
     [
         ({"scales": (2, 3)}, "different ones, with scale 4"),
         ({"scales": (4, 4)}, "different ones"),
+        ({"scales": (4, 5)}, "scale of model 'vdsr' must be one of 1, 2, 3, 4, 8, not 5"),
         ({"stages": ("pixel", "gan")}, r"need stages \('pixel',\) and steps_per_dispatch 1"),
         ({"steps_per_dispatch": 2, "log_every": 2}, "and steps_per_dispatch 1"),
         ({"generator__name": "msrresnet"}, "msrresnet as configured has other weights at x2 than"),
