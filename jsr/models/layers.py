@@ -10,6 +10,8 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
+from jsr.convolution import conv_general_dilated
+
 Scale = Literal[1, 2, 3, 4, 8]
 # Sub-pixel stages of an enlargement, in order.
 STAGES = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
@@ -55,6 +57,7 @@ def conv(
         use_bias=bias,
         kernel_init=kaiming_normal(gain),
         dtype=dtype,
+        conv_general_dilated=conv_general_dilated,
         name=name,
     )
 
