@@ -227,10 +227,6 @@ def _make_step(gradients: Callable, optimizers: dict, ema_decay: float, accumula
         }
         ema = _moving_average(state.ema, updated["gen"], ema_decay)
         finite = _all_finite((grads, metrics, [net.params for net in updated.values()]))
-        # The same on all devices already. XLA would work it out again, from every array's flag, in
-        # each of the hundreds of loops that ask for it (minutes of compiling); a collective is
-        # worked out once.
-        finite = lax.pmin(finite.astype(jnp.int32), AXIS) == 1
         # A step that is not finite leaves everything as it was, but for the counters.
         kept = {name: _where(finite, updated[name], nets[name]) for name in nets}
         skipped = jnp.where(finite, 0, 1).astype(jnp.int32)
