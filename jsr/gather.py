@@ -42,8 +42,12 @@ def main(words: list[str], options) -> None:
     target = Path(words[0])
     if target.exists():
         raise UserError(f"{target} is there already: name a new folder")
-    sources = dict(_source(word) for word in words[1:])
-    photos = {f"{s.name}/{p.relative_to(s)}": (p, n) for s, n in sources.items() for p in _list(s)}
+    sources = _label([_source(word) for word in words[1:]])
+    photos = {
+        f"{label}/{path.relative_to(folder)}": (path, shrink)
+        for label, (folder, shrink) in sources.items()
+        for path in _list(folder)
+    }
     against = [path for folder in options.against for path in _list(Path(folder))]
     fates = _choose(photos, against, options)
     partial = target.with_name(f".{target.name}.partial")
@@ -59,6 +63,18 @@ def main(words: list[str], options) -> None:
         shutil.rmtree(partial, ignore_errors=True)
     counts = Counter(fate["fate"] for fate in fates.values())
     print(f"{target}: " + ", ".join(f"{count} {fate}" for fate, count in counts.items()))
+
+
+def _label(sources: list[tuple[Path, int]]) -> dict[str, tuple[Path, int]]:
+    """The sources by their folders' names, numbered where two are the same."""
+    labelled: dict[str, tuple[Path, int]] = {}
+    for folder, shrink in sources:
+        label, number = folder.name, 1
+        while label in labelled:
+            number += 1
+            label = f"{folder.name}-{number}"
+        labelled[label] = (folder, shrink)
+    return labelled
 
 
 def _bar(items: Iterable, label: str) -> tqdm:

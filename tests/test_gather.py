@@ -1,0 +1,141 @@
+"""A training folder out of other folders."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from jsr import gather
+from jsr.datasets import image_folder
+from jsr.errors import UserError
+from jsr.near_duplicates import Signatures
+
+CAT, ROCKET, COFFEE = (
+    np.ascontiguousarray(picture[:300, :400])
+    for picture in (skimage.data.chelsea(), skimage.data.rocket(), skimage.data.coffee())
+)
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def options(**changes):
+    given = {"against": [], "tile": 100, "smallest": 60, "valid": 1, "test": 1}
+    return SimpleNamespace(**given | changes)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Six photographs of noise in one folder; a cat and a large rocket in another."""
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 10, 3), np.uint8))
+        coarse.resize((100, 80), Image.BICUBIC).save(_in(tmp_path / "noise", f"{i}.png"))
+    save(tmp_path / "more" / "cat.png", CAT)
+    save(tmp_path / "more" / "deep" / "rocket.png", ROCKET)
+    return tmp_path
+
+
+def _in(folder, name):
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
+def run(folders, *sources, **changes):
+    target = folders / "out"
+    gather.main([str(target), *(str(folders / s) for s in sources)], options(**changes))
+    return target, json.loads((target / "report.json").read_text())
+
+
+def test_what_is_large_is_cut_and_every_pixel_is_there(folders):
+    target, fates = run(folders, "noise", "more")
+    counts = [sum(f["fate"] == split for f in fates.values()) for split in ("valid", "test")]
+    assert counts == [1, 1]
+    name = next(n for n in fates if n.endswith(("cat.png", "rocket.png")) and _trains(fates[n]))
+    tiles = sorted((target / "train").rglob(f"{name.rpartition('/')[2][:-4]}_*.png"))
+    assert len(tiles) == 12  # 300x400 in tiles of about 100
+    pixels = sum(np.asarray(Image.open(t), np.int64).sum() for t in tiles)
+    assert pixels == (CAT if "cat" in name else ROCKET).sum(dtype=np.int64)
+    assert len(list((target / "valid").rglob("*.png"))) == 1
+
+
+def _trains(fate):
+    return fate["fate"] == "train"
+
+
+def test_the_folder_is_one_to_train_on(folders):
+    target, _ = run(folders, "noise", "more")
+    listed = [path.relative_to(target).as_posix() for path in target.rglob("*.png")]
+    splits = image_folder.split_pictures(listed)
+    assert {split: len(paths) > 0 for split, paths in splits.items()} == {
+        "train": True,
+        "valid": True,
+        "test": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x,
+        lambda x: x[:, ::-1],
+        lambda x: np.clip(x * 0.8 + 20, 0, 255).astype(np.uint8),
+        lambda x: np.asarray(Image.fromarray(x).resize((173, 131))),
+    ],
+    ids=["same", "mirrored", "paler", "smaller"],
+)
+def test_a_near_duplicate_of_a_benchmark_picture_is_left_out(folders, change):
+    save(folders / "bench" / "x.png", change(CAT))
+    target, fates = run(folders, "noise", "more", against=[str(folders / "bench")])
+    assert fates["more/cat.png"]["fate"] == "left out: forbidden"
+    assert not list(target.rglob("cat*"))
+    assert not any(f["fate"].startswith("left") for n, f in fates.items() if "cat" not in n)
+
+
+def test_of_two_that_are_alike_one_stays(folders):
+    save(folders / "noise" / "again.png", np.asarray(Image.open(folders / "noise" / "3.png")))
+    _, fates = run(folders, "noise")
+    pair = [fates[f"noise/{name}.png"]["fate"] for name in ("3", "again")]
+    assert sorted(p.startswith("left out: twin") for p in pair) == [False, True]
+
+
+def test_photographs_are_shrunk_first_and_small_ones_left_out(folders):
+    target, fates = run(folders, "noise", "more:4", "more:8", smallest=70)
+    assert {n for n, f in fates.items() if f["fate"] == "left out: small"} == {
+        "more-2/cat.png",
+        "more-2/deep/rocket.png",
+    }
+    assert {Image.open(path).size for path in target.rglob("cat*.png")} <= {(100, 75)}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["out"], "expected a new folder"),
+        (["out", "nowhere"], "nowhere is no folder"),
+        (["noise", "more"], "is there already"),
+    ],
+)
+def test_mistakes_are_told(folders, words, message):
+    with pytest.raises(UserError, match=message):
+        gather.main([str(folders / word) for word in words], options())
+    assert not (folders / "out").exists()
+
+
+def test_too_few_photographs_are_told_and_nothing_is_left(folders):
+    with pytest.raises(UserError, match="only 2 photographs are left"):
+        run(folders, "more", valid=3, test=3)
+    assert not (folders / "out").exists() and not (folders / ".out.partial").exists()
+
+
+def test_unlike_pictures_are_told_apart():
+    one = Signatures([("cat", CAT), ("rocket", ROCKET)])
+    other = Signatures([("coffee", COFFEE), ("cat", CAT)])
+    likenesses = one.nearest(other)
+    assert [like.near for like in likenesses] == [False, False]  # itself, by name, does not count
+    assert likenesses[0].second == "coffee"
