@@ -1,9 +1,10 @@
 """Pictures enlarged, from the command line and from Python.
 
-python -m jsr.upscale photo.jpg big.png --weights W        # a file; W: a weights file or a workdir
-python -m jsr.upscale PHOTOS BIG --weights W --fit 3840x2160   # a folder, mirrored; rerun to go on
-python -m jsr.upscale 'in/**/*.jpg' BIG --weights W --format webp --suffix _x4
-python -m jsr.upscale - - --format png --weights W < photo.jpg > big.png
+python -m jsr.upscale photo.jpg big.png                    # by the best weights that are shipped
+python -m jsr.upscale photo.jpg big.png --weights W        # a file, a workdir, a name of --list
+python -m jsr.upscale PHOTOS BIG --fit 3840x2160           # a folder, mirrored; rerun to go on
+python -m jsr.upscale 'in/**/*.jpg' BIG --format webp --suffix _x4
+python -m jsr.upscale - - --format png < photo.jpg > big.png
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from jsr import command_line, images, methods, picture_jobs
+from jsr import command_line, images, methods, picture_jobs, shipped_weights
 from jsr.enlarged_files import STREAM, EnlargedFiles
 from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import UserError
@@ -86,7 +87,13 @@ def open_model(
 
 def list_weights() -> str:
     """What `--weights` takes, a line each."""
-    lines = ["no weights are shipped yet: give a file or the workdir of a training by --weights"]
+    lines = ["shipped:"] if shipped_weights.list_names() else ["no weights are shipped"]
+    for name in shipped_weights.list_names():
+        network = load_network(name)
+        count = sum(array.size for array in jax.tree.leaves(network.variables["params"]))
+        licence = network.facts["licence"] or "not stated"
+        lines.append(f"  {name}  {network.facts['model']}, {count:,} parameters, {licence}")
+    lines.append("any weights file, or the workdir of a training")
     lines += ["classical ways, which need --scale (or --width, --height, --fit):"]
     return "\n".join([*lines, *(f"  {name}" for name in methods.CLASSICAL)])
 
@@ -94,7 +101,7 @@ def list_weights() -> str:
 def define_flags() -> None:
     """Define the options of the command line."""
     text, whole, yes = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-    text("weights", None, "a weights file, the workdir of a training, or a name of --list")
+    text("weights", None, "a file, a training's workdir, a name of --list; default the best one")
     yes("list", False, "print what there is and leave")
     flags.DEFINE_float("scale", None, "by how much to enlarge: 4, or 2.5; default the network's")
     whole("width", None, "the width of the result; the height keeps the proportions")
@@ -121,9 +128,7 @@ def main(words: list[str], options) -> None:
         print(list_weights())
         return
     if len(words) < 2:
-        raise UserError("expected two paths: python -m jsr.upscale IN OUT --weights W")
-    if options.weights is None:
-        raise UserError("--weights is missing: a weights file, a training workdir; see --list")
+        raise UserError("expected two paths: python -m jsr.upscale IN OUT")
     if options.format and options.format.lower() not in _forms():
         raise UserError(f"--format {options.format}: use one of {', '.join(_forms())}")
     target = parse_target(options.scale, options.width, options.height, options.fit)
@@ -132,7 +137,7 @@ def main(words: list[str], options) -> None:
     piped = STREAM in words
     jobs = [] if piped else picture_jobs.plan_jobs(words, options.suffix, options.format)
     model = open_model(
-        options.weights,
+        options.weights or shipped_weights.default_name(options.scale),
         target,
         tile,
         options.overlap,

@@ -3,6 +3,7 @@
 python -m jsr.weights show runs/srgan          # what a weights file or a workdir's best is
 python -m jsr.weights fetch vgg19 [FILE]       # feature weights for the perceptual loss
 python -m jsr.weights convert IN OUT.safetensors [SCALE]   # another project's file in jsr's format
+python -m jsr.weights fold IN OUT.safetensors   # branches merged for use: the same outputs, faster
 python -m jsr.weights export IN OUT.onnx [HxW]   # or .safetensors (PyTorch), .stablehlo: for others
 python -m jsr.weights zoo WEIGHTS BENCH set5,set14   # published files: printed figures and jsr's
 """
@@ -11,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib
 import json
 import os
 from collections.abc import Callable
@@ -25,9 +27,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from jsr import color, foreign, orientations, resize, tiling
+from jsr import color, foreign, orientations, resize, shipped_weights, tiling
 from jsr.errors import UserError
-from jsr.models import make_model
+from jsr.models import MODELS, make_model
 from jsr.steps import make_predict
 
 # What every file says of its network.
@@ -194,14 +196,17 @@ def load_network(spec: str | Path, dtype: str = "float32", scale: int | None = N
 
 
 def find_weights(spec: str | Path) -> Path:
-    """The file behind `spec`: itself, or `best.safetensors` of a workdir."""
+    """The file behind `spec`: itself, `best.safetensors` of a workdir, or one shipped by name."""
     path = Path(spec)
     if path.is_dir():
         path = path / "best.safetensors"
+    if not path.exists() and (shipped := shipped_weights.find_shipped(str(spec))):
+        return shipped
     if not path.is_file():
+        names = ", ".join(shipped_weights.list_names()) or "none"
         raise UserError(
-            f"no weights at {path}: give a weights file ({', '.join(foreign.SUFFIXES)}), or the"
-            " workdir of a training"
+            f"no weights at {path}: give a weights file ({', '.join(foreign.SUFFIXES)}), the"
+            f" workdir of a training, or the name of one that is shipped ({names})"
         )
     return path
 
@@ -262,6 +267,8 @@ def main(words: list[str]) -> None:
             _show(spec)
         case ["convert", spec, path, *scale] if len(scale) < 2:
             _convert(spec, Path(path), *scale)
+        case ["fold", spec, path]:
+            _fold(spec, Path(path))
         case ["export", spec, path, *size] if len(size) < 2:
             _export(spec, Path(path), *size)
         case ["zoo", folder, bench, datasets]:
@@ -269,8 +276,8 @@ def main(words: list[str]) -> None:
         case _:
             raise UserError(
                 "expected: python -m jsr.weights fetch NETWORK [FILE], show FILE_OR_WORKDIR,"
-                " convert IN OUT.safetensors [SCALE], export IN OUT [HxW], or zoo WEIGHTS BENCH"
-                " DATASETS"
+                " convert IN OUT.safetensors [SCALE], fold IN OUT.safetensors, export IN OUT [HxW],"
+                " or zoo WEIGHTS BENCH DATASETS"
             )
 
 
@@ -306,6 +313,16 @@ def _convert(spec: str, path: Path, scale: str | None = None) -> None:
     network = load_network(spec, scale=None if scale is None else int(scale))
     save_network(path, network.variables, network.facts)
     print(f"{path} is {network.facts['model']} x{network.scale}; licence: {_licence(network)}")
+
+
+def _fold(spec: str, path: Path) -> None:
+    network = load_network(spec)
+    family = importlib.import_module(type(network.module).__module__)
+    name = f"{network.facts['model']}_plain"
+    if not hasattr(family, "fold") or name not in MODELS:
+        raise UserError(f"{spec}: a {network.facts['model']} has no branches to merge")
+    save_network(path, family.fold(network.variables), {**network.facts, "model": name})
+    print(f"{path} is {name} x{network.scale}; licence: {_licence(network)}")
 
 
 def _export(spec: str, path: Path, size: str | None = None) -> None:

@@ -13,7 +13,7 @@ from absl import flags
 from PIL import Image
 from tiny_network import make_network, write_network
 
-from jsr import images, resize, upscale
+from jsr import images, resize, shipped_weights, upscale
 from jsr.errors import PartlyDone, UserError
 from jsr.images import Picture, read_picture, write_picture
 from jsr.target_size import TargetSize
@@ -127,10 +127,11 @@ def test_classical_ways_by_name(command, tmp_path):
         command(source, tmp_path / "b.png", weights="lanczos")
 
 
-def test_the_list_says_what_there_is(command, capsys):
+def test_the_list_says_what_there_is(command, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped_weights, "FOLDER", tmp_path)
     command(list=True, weights=None)
     shown = capsys.readouterr().out
-    assert "no weights are shipped yet" in shown
+    assert "no weights are shipped" in shown
     assert all(f"  {name}\n" in shown for name in ("bicubic", "lanczos", "back-projection"))
 
 
@@ -158,8 +159,9 @@ def test_other_words_are_a_mistake(command, no_loading, words):
         command(*words)
 
 
-def test_weights_must_be_named(command, no_loading):
-    with pytest.raises(UserError, match="--weights is missing"):
+def test_a_package_without_its_data_files_is_told(command, no_loading, monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped_weights, "FOLDER", tmp_path)
+    with pytest.raises(UserError, match="no weights are shipped in .*: name some by --weights"):
         command("in.png", "out.png", weights=None)
 
 
