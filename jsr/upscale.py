@@ -131,13 +131,14 @@ def main(words: list[str], options) -> None:
         raise UserError("expected two paths: python -m jsr.upscale IN OUT")
     if options.format and options.format.lower() not in _forms():
         raise UserError(f"--format {options.format}: use one of {', '.join(_forms())}")
+    weights = options.weights or shipped_weights.default_name(options.scale)
     target = parse_target(options.scale, options.width, options.height, options.fit)
     tile = _parse_tile(options)
     images.allow_pixels(options.max_pixels)
     piped = STREAM in words
     jobs = [] if piped else picture_jobs.plan_jobs(words, options.suffix, options.format)
     model = open_model(
-        options.weights or shipped_weights.default_name(options.scale),
+        weights,
         target,
         tile,
         options.overlap,

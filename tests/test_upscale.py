@@ -161,7 +161,7 @@ def test_other_words_are_a_mistake(command, no_loading, words):
 
 def test_a_package_without_its_data_files_is_told(command, no_loading, monkeypatch, tmp_path):
     monkeypatch.setattr(shipped_weights, "FOLDER", tmp_path)
-    with pytest.raises(UserError, match="no weights are shipped in .*: name some by --weights"):
+    with pytest.raises(UserError, match=r"no weights are shipped in .*: name some by --weights"):
         command("in.png", "out.png", weights=None)
 
 
