@@ -1,7 +1,7 @@
 """Files through an enlargement: many with a bar, one through a pipe; what fails is named."""
 
 import dataclasses
-import functools
+import os
 import sys
 from pathlib import Path
 
@@ -141,5 +141,9 @@ def _enlarge_picture(
 
 def _bar(megapixels: float) -> tqdm:
     """A bar over megapixels of the results, with their rate and the time that is left."""
-    bar = functools.partial(tqdm, unit="MP", bar_format=BAR, disable=None)
-    return bar(total=max(megapixels, 1e-6))
+    on_terminal = sys.stderr.isatty()
+    # Pseudo-terminals without a size say 0, for which tqdm would show nothing.
+    sized = on_terminal and min(os.get_terminal_size(sys.stderr.fileno())) > 0
+    width = {"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}
+    total = max(megapixels, 1e-6)
+    return tqdm(total=total, unit="MP", bar_format=BAR, disable=not on_terminal, **width)

@@ -94,7 +94,7 @@ class Enlargement:
         kept = size == native and not self.back_projection
         sr = np.empty((*native, channels), dtype if kept else np.float32)
         for tile in _planes(way, lr):
-            sr[tile.rows, tile.columns] = _from_unit(tile.sr, dtype) if kept else tile.sr
+            _store(tile.sr, sr[tile.rows, tile.columns])
             step(tile.sr.size / sr.size)
         if kept:
             return sr
@@ -191,6 +191,13 @@ def _resample(image, size, scales, dtype, linear: bool = False) -> np.ndarray:
         lines = resize.resize_axis(lines, 0, height, scales[0])
         result[:, left : left + LINES] = _from_unit(back(lines), dtype)
     return result
+
+
+def _store(values: np.ndarray, place: np.ndarray) -> None:
+    """Values in [0, 1] into `place`, in its type; a few lines at a time stay in the cache."""
+    for top in range(0, len(values), LINES // 8):
+        lines = slice(top, top + LINES // 8)
+        place[lines] = _from_unit(values[lines], place.dtype)
 
 
 def _same(values: np.ndarray) -> np.ndarray:

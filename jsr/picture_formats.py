@@ -74,9 +74,10 @@ def encode(picture: Picture, form: str, name: str, quality: int | None = None) -
     picture = _fit(picture, form, name)
     try:
         metadata = _metadata(picture, form, name)
+        if form == "PNG":
+            return deep_pictures.encode_png(picture.pixels, picture.alpha, metadata)
         if picture.pixels.dtype == np.uint16:
-            deep = {"PNG": deep_pictures.encode_png, "TIFF": deep_pictures.encode_tiff}[form]
-            return deep(picture.pixels, picture.alpha, metadata)
+            return deep_pictures.encode_tiff(picture.pixels, picture.alpha, metadata)
         return _save(_image(picture), form, **_options(form, quality), **metadata)
     except Exception as error:
         raise UserError(f"{name}: cannot be written as {form} ({error}); try .png") from error
@@ -107,7 +108,7 @@ def encode_animation(
 
 def encode_png(pixels: np.ndarray) -> bytes:
     """Encode uint8 [h, w, 3] or [h, w, 1] as a PNG file."""
-    return _save(_image(Picture(pixels, None, None, None, None)), "PNG")
+    return deep_pictures.encode_png(pixels, None, {})
 
 
 def load_heif(name: str) -> None:

@@ -12,8 +12,8 @@ from flax import linen as nn
 WIDEST = 64
 # Larger than any grid of a network that folds pixels into channels.
 BLOCK = 4
-# A picture's windows are a whole number of sixteenths of the longest: few shapes for all pictures.
-STEPS = 16
+# A picture's windows are a whole number of 32ths of the longest: few shapes for all pictures.
+STEPS = 32
 
 # Windows [b, h, w, c] to [b, h * scale, w * scale, c].
 Run = Callable[[np.ndarray], np.ndarray | jax.Array]
@@ -66,7 +66,7 @@ def windows(size: int, tile: int, overlap: int, grid: int = 1) -> list[Window]:
     At least `overlap` pixels around what counts of a window are run with it, except at the border.
     They start at multiples of `grid`, for networks that fold grid x grid pixels into channels (the
     last may so be up to grid - 1 longer), and are spread evenly, no longer than they must be in
-    sixteenths of the longest.
+    32ths of the longest.
     """
     cells, around = size // grid, -(-overlap // grid)
     longest = max(-(-tile // grid), 1) + 2 * around

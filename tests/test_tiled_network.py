@@ -154,3 +154,30 @@ def test_other_failures_are_not_hidden():
     network = type(network)(network.module, broken, network.facts)
     with pytest.raises(FloatingPointError, match="not finite"):
         joined(TiledNetwork(network), picture(8, 8, 3))
+
+
+class Accelerated(Failing):
+    """As on an accelerator: batches of windows, the next begun before the last is fetched."""
+
+    _on_cpu = False
+    most = 10**9
+    batches = ()
+
+    def _run(self, lr):
+        self.batches = (*self.batches, lr.shape)
+        if len(lr) * lr.shape[1] * lr.shape[2] > self.most:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating")
+        return super()._run(lr)
+
+
+def test_an_accelerator_gets_batches_of_one_shape_and_smaller_ones_when_memory_ends():
+    network = make_network(noise=0.1)
+    lr = picture(60, 140, 3)
+    tiled = Accelerated(network, tile=16)
+    np.testing.assert_allclose(joined(tiled, lr), whole(network, lr), atol=1e-5)
+    assert len(set(tiled.batches)) == 1 and 1 < tiled.batches[0][0] <= tiled_network.BATCH
+    tight = Accelerated(network, tile=16)
+    tight.most = 3 * 30 * 30
+    np.testing.assert_allclose(joined(tight, lr), whole(network, lr), atol=1e-5)
+    count, height, width, _ = tight.batches[-1]
+    assert 1 < count < tiled.batches[0][0] and count * height * width <= tight.most

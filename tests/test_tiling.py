@@ -87,10 +87,10 @@ def test_windows_cover_a_side_with_enough_around_and_start_on_the_grid(grid):
 
 def test_pictures_of_all_sizes_have_few_windows_shapes():
     lengths = {windows(size, 128, 10)[0].stop for size in range(149, 5000)}
-    assert len(lengths) <= 9
+    assert len(lengths) <= 17
 
 
-@pytest.mark.parametrize("size, tile, bound", [((1365, 2048), 512, 1.47), ((500, 20000), 512, 1.4)])
+@pytest.mark.parametrize("size, tile, bound", [((1365, 2048), 512, 1.34), ((500, 20000), 512, 1.4)])
 def test_little_is_computed_twice(size, tile, bound):
     """What is run, by what there is: (1 + 2R/t)^2 and a tenth is allowed, for R = 40."""
     run = [sum(w.stop - w.start for w in windows(side, tile, 40)) for side in size]
