@@ -9,7 +9,7 @@ import pytest
 from conftest import SHARED
 
 from configs import base
-from jsr import bench, machine, timing
+from jsr import bench, machine, step_speed, timing
 from jsr.errors import UserError
 from jsr.model_cost import parameters
 from jsr.models import make_model
@@ -50,6 +50,15 @@ def test_train_prints_and_writes_rows(options, tmp_path, capsys):
     assert table[0].split()[:4] == ["name", "jsr", "ms", "spread"] and "temp/kept" in table[0]
     assert len(table) == 4 and "jax" in table[3]
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_step_that_does_not_fit_is_told(options, monkeypatch):
+    def full(*_arguments):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(step_speed, "compile_step", full)
+    with pytest.raises(UserError, match=r"out of memory on the device: a step of .* 4"):
+        bench.main(["train"], options)
 
 
 def test_infer_and_data_print_rows(options, capsys):
