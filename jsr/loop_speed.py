@@ -63,7 +63,7 @@ class StepClock:
     @property
     def requested(self) -> bool:
         """Whether the run should stop: all turns are done."""
-        return len(self.seconds) == self._turns
+        return len(self.seconds) >= self._turns
 
     def run(self, _step: int, function: Callable, *arguments):
         """Call a compiled function, as `Profile.run` does."""
@@ -112,7 +112,7 @@ def time_loop(config, turns: int, between: Callable = lambda _dispatches: None) 
             run.checkpoints.close()
             run.writer.close()
     seconds = [s / config.steps_per_dispatch for s in clock.seconds]
-    return Turns(seconds, clock.waiting, run.feed.note)
+    return Turns(seconds, clock.waiting, run.feeds[config.scale].note)
 
 
 def loop_row(config, rounds: int, against: bool) -> dict:

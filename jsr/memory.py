@@ -1,6 +1,7 @@
 """Device memory of a training step: what it takes, and what to change where it is too little."""
 
 import copy
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -22,9 +23,9 @@ class StepMemory(NamedTuple):
     batch: int
 
 
-def plan_memory(recipe: Recipe, stage: Stage, feed: Feed) -> StepMemory:
+def plan_memory(recipe: Recipe, stage: Stage, feeds: Iterable[Feed]) -> StepMemory:
     """What XLA plans for a step; where it cannot compile it, by the tensors kept for backward."""
-    photos = sum(x.addressable_data(0).nbytes for x in jax.tree.leaves(feed.data))
+    photos = sum(x.addressable_data(0).nbytes for f in feeds for x in jax.tree.leaves(f.data))
     state = step_cost.abstract_state(recipe, stage)
     run = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)
     batches = step_cost.abstract_batches(recipe.config)
@@ -36,12 +37,12 @@ def plan_memory(recipe: Recipe, stage: Stage, feed: Feed) -> StepMemory:
     return StepMemory(step_cost.state_bytes(state) + photos, made)
 
 
-def check(error: Exception, recipe: Recipe, stage: Stage, feed: Feed) -> None:
+def check(error: Exception, recipe: Recipe, stage: Stage, feeds: Iterable[Feed]) -> None:
     """Raise a UserError that says what to change, where `error` is of a device out of memory."""
     if "RESOURCE_EXHAUSTED" not in str(error):
         return
     config, has = recipe.config, parallel.device_bytes(recipe.mesh)
-    need = plan_memory(recipe, stage, feed)
+    need = plan_memory(recipe, stage, feeds)
     remedies = list_remedies(recipe, stage, need, int(USABLE * has)) or ["a smaller network"]
     raise UserError(
         f"out of memory on the device: a step of data.batch_size {config.data.batch_size} and"

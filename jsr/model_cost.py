@@ -44,12 +44,15 @@ def multiply_adds(module: nn.Module, lr_shape: tuple[int, ...]) -> int:
 def products(jaxpr) -> Iterator[Product]:
     """Every convolution and matrix product that a jaxpr computes, in order.
 
-    Those of a scan are one for all its rounds.
+    Those of a scan are one for all its rounds; of several branches it is the one that multiplies
+    most.
     """
     for equation in jaxpr.eqns:
         if equation.primitive.name in COUNTED:
             yield Product(COUNTED[equation.primitive.name](equation), _bytes(equation))
             continue
+        branches = [list(products(b.jaxpr)) for b in equation.params.get("branches", ())]
+        yield from max(branches, key=lambda b: sum(p.multiply_adds for p in b), default=())
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         for inner in (getattr(p, "jaxpr", p) for p in equation.params.values()):
             if hasattr(inner, "eqns"):

@@ -41,8 +41,7 @@ class Recipe:
         self.config, self.mesh, self.notes = config, mesh, []
         self.stages = list_stages(config)
         self.scales = list_scales(config)
-        remat = self._remat()
-        self.generator = self._network(config.generator, scale=config.scale, **remat)
+        self.generator = self._at(config.scale)
         self.discriminator = self._network(config.discriminator)
         self.predict = jax.jit(steps.make_predict(self.generator))
         self.judge = jax.jit(steps.make_judge(self.discriminator))
@@ -119,7 +118,7 @@ class Recipe:
 
     def _at(self, scale: int):
         """The generator at a scale, for the same variables."""
-        return self._network(self.config.generator, scale=scale)
+        return self._network(self.config.generator, scale=scale, **self._remat())
 
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]

@@ -5,8 +5,9 @@ import dataclasses
 import math
 
 import jax
+from jax.interpreters import partial_eval
 
-from jsr import model_cost, parallel
+from jsr import color, model_cost, parallel
 from jsr.feed import Feed
 from jsr.recipe import Recipe, Stage
 from jsr.steps import AXIS
@@ -60,8 +61,10 @@ def count_step(config, mesh, stage: Stage) -> StepCost:
     recipe, repeats = Recipe(config, mesh), config.steps_per_dispatch
     run = recipe.compile(stage, recipe.config.scale, GIVEN)
     state = abstract_state(recipe, stage)
-    traced = jax.make_jaxpr(run.func)(*run.args, state, abstract_batches(config), {})
-    found = model_cost.products(traced.jaxpr)
+    traced = jax.make_jaxpr(run.func)(*run.args, state, abstract_batches(config), {}).jaxpr
+    # The gradient by the pictures, which nothing uses, is in there too.
+    live, _ = partial_eval.dce_jaxpr(traced, [True] * len(traced.outvars))
+    found = model_cost.products(live)
     each = [model_cost.Product(p.multiply_adds / repeats, p.nbytes / repeats) for p in found]
     return StepCost(each, state_bytes(state))
 
@@ -82,7 +85,8 @@ def kept_bytes(recipe: Recipe, stage: Stage) -> int:
     }
 
     def backward(params, stats, batch):
-        return jax.vjp(lambda p: loss(p, stats, batch)[0], params)[1]
+        key = jax.random.key(0)
+        return jax.vjp(lambda p: loss(p, stats, batch, key)[0], params)[1]
 
     trace = jax.make_jaxpr(backward, axis_env=[(AXIS, recipe.mesh.size)])
     jaxpr = trace(net.params, net.stats, batch).jaxpr
@@ -97,10 +101,11 @@ def abstract_state(recipe: Recipe, stage: Stage):
 
 
 def abstract_batches(config) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of the batches of one dispatch: uint8 [k, b, h, w, 3]."""
+    """Shapes and types of the batches of one dispatch: uint8 [k, b, h, w, c]."""
     lead = (config.steps_per_dispatch, config.data.batch_size)
     sides = {"lr": config.data.patch, "hr": config.data.patch * config.scale}
-    return {name: jax.ShapeDtypeStruct((*lead, s, s, 3), "uint8") for name, s in sides.items()}
+    channels = color.CHANNELS[config.channels]
+    return {n: jax.ShapeDtypeStruct((*lead, s, s, channels), "uint8") for n, s in sides.items()}
 
 
 def state_bytes(state) -> int:

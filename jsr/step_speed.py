@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from jsr import machine, model_cost, parallel, step_cost, timing
+from jsr import machine, memory, model_cost, parallel, step_cost, timing
 from jsr.errors import UserError
 from jsr.peers import load_peer
 from jsr.recipe import Recipe, Stage
@@ -19,9 +19,21 @@ from jsr.torch_names import to_torch
 
 
 def step_row(config, rounds: int, against: bool) -> dict:
-    """The row of a config's first stage; `against` PyTorch's step of the same network."""
+    """The row of a config's first stage; `against` PyTorch's step of the same network.
+
+    Raises UserError where it does not fit into the device's memory.
+    """
     recipe = Recipe(config, parallel.make_mesh())
     stage = recipe.stages[0]
+    try:
+        return _step_row(recipe, stage, rounds, against)
+    except jax.errors.JaxRuntimeError as error:
+        memory.check(error, recipe, stage, [])
+        raise
+
+
+def _step_row(recipe: Recipe, stage: Stage, rounds: int, against: bool) -> dict:
+    config = recipe.config
     start = time.perf_counter()
     state = jax.block_until_ready(recipe.begin(stage, recipe.start()))
     more = {"init_s": time.perf_counter() - start}

@@ -48,7 +48,7 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
         run.writer.line(f"wrote table.md, table.csv, table.json and sheet.png to {run.workdir}")
         return table
     except jax.errors.JaxRuntimeError as error:
-        memory.check(error, run.recipe, run.stage or run.recipe.stages[-1], run.feed)
+        memory.check(error, run.recipe, run.stage or run.recipe.stages[-1], run.feeds.values())
         raise
     except OSError as error:
         raise UserError(

@@ -3,11 +3,16 @@
 import json
 from types import SimpleNamespace
 
+import cv2
+import jax
 import pytest
+from conftest import SHARED
 
 from configs import base
-from jsr import bench, machine, timing
+from jsr import bench, machine, step_speed, timing
 from jsr.errors import UserError
+from jsr.model_cost import parameters
+from jsr.models import make_model
 
 
 def small():
@@ -45,6 +50,15 @@ def test_train_prints_and_writes_rows(options, tmp_path, capsys):
     assert table[0].split()[:4] == ["name", "jsr", "ms", "spread"] and "temp/kept" in table[0]
     assert len(table) == 4 and "jax" in table[3]
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_step_that_does_not_fit_is_told(options, monkeypatch):
+    def full(*_arguments):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(step_speed, "compile_step", full)
+    with pytest.raises(UserError, match=r"out of memory on the device: a step of .* 4"):
+        bench.main(["train"], options)
 
 
 def test_infer_and_data_print_rows(options, capsys):
@@ -103,3 +117,29 @@ def test_a_sweep_grows_one_thing_at_a_time():
 def test_the_config_of_a_command_line():
     words = ["compile", "--config", "a.py:x", "--rounds", "3", "--config.seed=1", "--config.b", "2"]
     assert bench.config_words(words) == ["--config=a.py:x", "--config.seed=1", "--config.b=2"]
+
+
+def test_without_a_config_it_is_srresnet_and_a_small_network(options):
+    options.config = None
+    usual, small = bench._config(options), bench._small(options)
+    assert (usual.generator.name, usual.data.patch, usual.data.name) == (
+        "srresnet", 24, "sample_photos"
+    )  # fmt: skip
+    module = make_model(small.generator.name, scale=small.scale, **small.generator.hparams)
+    variables = jax.eval_shape(module.init, jax.random.key(0), jax.numpy.zeros((1, 8, 8, 3)))
+    assert 80_000 < parameters(variables) < 120_000
+
+
+@pytest.mark.long
+def test_opencv_runs_its_own_files(options, capsys):
+    path = SHARED / "weights" / "FSRCNN" / "FSRCNN_x4.pb"
+    if not path.exists():
+        pytest.skip("needs JSR_SHARED")
+    options.opencv = str(path)
+    if not hasattr(cv2, "dnn_superres"):
+        with pytest.raises(UserError, match="opencv-contrib-python-headless"):
+            bench.main(["infer"], options)
+        return
+    bench.main(["infer"], options)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[1:3]] == ["picture", "network"]

@@ -138,7 +138,7 @@ def test_remat_takes_less_memory():
         config = small(remat=remat, scale=2)
         config.generator.hparams.blocks = 8
         recipe = Recipe(config, parallel.make_mesh())
-        found.append(memory.plan_memory(recipe, recipe.stages[0], step_cost.GIVEN).batch)
+        found.append(memory.plan_memory(recipe, recipe.stages[0], [step_cost.GIVEN]).batch)
     assert found[1] < 0.9 * found[0]
 
 
@@ -156,5 +156,5 @@ def test_too_large_a_step_is_told():
                 recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)(state, made, {})
             )
         except jax.errors.JaxRuntimeError as error:
-            memory.check(error, recipe, stage, step_cost.GIVEN)
+            memory.check(error, recipe, stage, [step_cost.GIVEN])
             raise

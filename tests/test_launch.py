@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 import runs
@@ -27,9 +28,9 @@ def clone(tmp_path):
     return tmp_path
 
 
-def run(*words, **environment):
+def run(*words, cwd=None, **environment):
     environment = {**os.environ, **environment}
-    return subprocess.run(words, capture_output=True, text=True, env=environment)
+    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,53 @@ def test_the_lock_has_every_package_of_the_project():
     needed = [line.split('"')[1] for line in block[: block.index("]")].splitlines() if '"' in line]
     names = {n.split(">")[0].split("[")[0].lower().replace("_", "-") for n in needed}
     assert len(names) > 10 and names <= pinned
+
+
+STUB = """#!/bin/bash
+case "$*" in
+    *default_backend*) echo "$BACKEND" ;;
+    *"$FAILS"*) echo "error: no" >&2; exit 2 ;;
+    *) printf "%s\\t" "$@"; echo ;;
+esac
+"""
+
+
+@pytest.fixture
+def gpu_bench(tmp_path):
+    """launch/gpu_bench.sh, with a Python that only says what it was asked."""
+    python = tmp_path / "python"
+    python.write_text(STUB)
+    python.chmod(0o755)
+
+    def start(*parts, backend="gpu", fails="nothing at all"):
+        script = str(runs.ROOT / "launch/gpu_bench.sh")
+        environment = {"JSR_PYTHON": str(python), "BACKEND": backend, "FAILS": fails}
+        return run("bash", script, str(tmp_path / "out"), *parts, **environment)
+
+    return start
+
+
+def test_the_commands_of_the_gpu_bench_are_understood(gpu_bench):
+    done = gpu_bench()
+    assert done.returncode == 0, done.stderr
+    lines = [line.rstrip("\t").split("\t") for line in done.stdout.splitlines() if "\t" in line]
+    asked = [line for line in lines if line[:2] == ["-m", "jsr.bench"]]
+    assert len(asked) > 15 and ["-m", "pytest"] in [line[:2] for line in lines]
+    for words in asked:
+        # Flags and config are read before this mistake is told.
+        wrong = run(sys.executable, *words, "--against", "no", cwd=runs.ROOT)
+        assert wrong.stderr.startswith("error: --against no: expected"), (words, wrong.stderr)
+
+
+def test_a_part_of_the_gpu_bench_that_fails_is_named(gpu_bench, tmp_path):
+    done = gpu_bench("mfu", "infer", fails="mfu_rrdb_b32_hr256")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no\nfailed: mfu_rrdb_b32_hr256 (see ")
+    assert "infer_rrdb_bf16" in (tmp_path / "out" / "table.txt").read_text()
+
+
+def test_the_gpu_bench_wants_a_gpu_and_known_parts(gpu_bench):
+    done = gpu_bench(backend="cpu")
+    assert done.returncode == 2 and "sees no GPU" in done.stderr
+    done = gpu_bench("speed")
+    assert done.returncode == 2 and done.stderr.startswith("error: there is no part speed;")

@@ -22,7 +22,7 @@ def small(**data):
 
 
 def planned(recipe):
-    return memory.plan_memory(recipe, recipe.stages[0], GIVEN)
+    return memory.plan_memory(recipe, recipe.stages[0], [GIVEN])
 
 
 def test_another_error_is_left_alone():
@@ -36,7 +36,7 @@ def test_what_is_told_fits(monkeypatch):
     room = int((need.fixed + need.batch / 3) / memory.USABLE)
     monkeypatch.setattr(parallel, "device_bytes", lambda _mesh: room)
     with pytest.raises(UserError) as told:
-        memory.check(FULL, recipe, recipe.stages[0], GIVEN)
+        memory.check(FULL, recipe, recipe.stages[0], [GIVEN])
     text = str(told.value)
     assert "a step of data.batch_size 8 and data.patch 16 needs about" in text
     batch = "data.batch_size 2, or accumulate 4 (the same batch, in parts), or data.patch 9"

@@ -26,6 +26,8 @@ def refusal(config) -> str | None:
         return f"the peers have the losses {', '.join(LOSSES)} alone"
     if config.pixel.optimizer.name != "adam":
         return "the peers have Adam alone"
+    if config.channels != "rgb" or config.scales:
+        return "the peers train RGB at one scale"
     return None
 
 
