@@ -69,13 +69,13 @@ fi
 
 "${command[@]}" &
 step=$!
-late= again=
+late='' again=''
 # By scancel: srun would kill its tasks at a SIGTERM of its own. They save and end together.
 trap 'late=1; again=1; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
 # Cancelled or preempted: Slurm tells the tasks itself, and waits for this script.
 trap 'again=1' TERM
 while :; do # a signal interrupts wait
-    again= code=0
+    again='' code=0
     wait "$step" || code=$?
     if [ -z "$again" ]; then break; fi
 done

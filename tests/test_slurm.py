@@ -1,4 +1,4 @@
-"""launch/slurm.sh: what it would run; and in a real Slurm, two tasks that train and are requeued."""
+"""launch/slurm.sh: what it would run; in a real Slurm, two tasks that train and are requeued."""
 
 import json
 import os
