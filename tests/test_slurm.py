@@ -82,6 +82,9 @@ def photos(tmp_path_factory):
     return runs.make_photos(tmp_path_factory.mktemp("photos"))
 
 
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+
+
 class Job:
     """A small run of two tasks, one CPU device each."""
 
@@ -99,24 +102,29 @@ class Job:
     def text(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
-    def until(self, ready, seconds=300):
+    def until(self, text, seconds=300):
+        """Return when the log holds `text`."""
         end = time.monotonic() + seconds
-        while not ready():
-            assert time.monotonic() < end, (self.node.state(self.id), self.text())
+        while text not in self.text():
+            assert time.monotonic() < end and self.node.state(self.id) not in ENDED, self.text()
             time.sleep(0.2)
 
-    def finish(self):
-        ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-        self.until(lambda: self.node.state(self.id) in ended)
-        return self.node.state(self.id)
+    def finish(self, seconds=300):
+        """The state in which the job ended."""
+        end = time.monotonic() + seconds
+        while (state := self.node.state(self.id)) not in ENDED:
+            assert time.monotonic() < end, (state, self.text())
+            time.sleep(0.2)
+        return state
 
 
 @pytest.mark.long
 def test_two_tasks_train_through_a_requeue_and_a_time_limit(node, photos, tmp_path):
-    job = Job(node, photos, tmp_path / "run", gan__steps=0)
-    job.until(lambda: "step 3/12" in job.text())
+    job = Job(node, photos, tmp_path / "run", pixel__steps=8, gan__steps=4)
+    job.until("step 3/12")
     assert node.run("scontrol", "requeue", job.id).returncode == 0
-    job.until(lambda: "resumed from step" in job.text() and "step 7/12" in job.text())
+    job.until("resumed from step")
+    job.until("step 8/12")
     # What --signal sends ahead of the limit.
     assert node.run("scancel", "--batch", "--signal=USR1", job.id).returncode == 0
     assert job.finish() == "COMPLETED", job.text()
@@ -124,7 +132,7 @@ def test_two_tasks_train_through_a_requeue_and_a_time_limit(node, photos, tmp_pa
     assert text.count("stopped at step") == text.count("resumed from step") == 2
     assert text.count("the time limit is near: the job goes back into the queue") == 1
     rows = json.loads((tmp_path / "run" / "table.json").read_text())["rows"]
-    assert "pixel stage" in [row["name"] for row in rows]
+    assert "gan stage" in [row["name"] for row in rows]
 
 
 @pytest.mark.long

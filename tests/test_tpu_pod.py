@@ -25,7 +25,10 @@ case "$3 $4" in
             cp "$CLOUD/../checkout/launch/requirements.lock" "$CLOUD/$worker/jsr/.venv/.jsr-lock"
             touch "$CLOUD/$worker/jsr/.venv/.jsr-tpu"
         done ;;
-    "queued-resources delete") rm -r "$CLOUD/queue" "$CLOUD/w0" "$CLOUD/w1" ;;
+    "queued-resources delete")
+        rm "$CLOUD/queue"
+        # Something may still write there.
+        for worker in w0 w1; do mv "$CLOUD/$worker" "$CLOUD/gone-$$-$worker"; done ;;
     "tpu-vm scp") cp "$5" "$CLOUD/w0/jsr.tgz"; cp "$5" "$CLOUD/w1/jsr.tgz" ;;
     "tpu-vm ssh")
         grep -q ACTIVE "$CLOUD/queue" || exit 255
@@ -124,7 +127,8 @@ def test_a_run_creates_trains_and_deletes(cloud):
 def test_a_preempted_run_goes_on(cloud):
     code, out, err = launch(cloud, "preempted 0", *TPU, "--spot", *MAIN)
     assert code == 0, err
-    assert out.count("auto: ") == 2 and "the run was interrupted and goes on" in out
+    assert "the run was interrupted and goes on" in out
+    assert (cloud / "plan").read_text() == ""
     again = ["delete", "create"]
     assert verbs(cloud) == ["create", *TRAINED, *again, *TRAINED, "delete"]
 
