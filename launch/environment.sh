@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the launchers and tests/run.sh: makes .venv with the pinned versions, once.
 # It is made anew when requirements.lock changes. JSR_EXTRA=gpu or tpu adds JAX for that device.
 set -euo pipefail

@@ -86,6 +86,8 @@ begin() {
             JSR_EXTRA=tpu bash jsr/launch/environment.sh && { $setup; }" &&
         on all "bash jsr/launch/tpu_worker.sh$(printf ' %q' "$@")"
 }
+# What the workers expand stands in single quotes.
+# shellcheck disable=SC2016
 running() { on 0 'kill -0 "$(cat jsr.pid)"' 2> /dev/null; }
 follow() { on 0 "tail -n $1 -F --pid=\"\$(cat jsr.pid)\" jsr.log"; }
 
@@ -106,6 +108,7 @@ stop() {
         [ -n "$keep" ] || remove
         exit 130
     fi
+    # shellcheck disable=SC2016
     on 0 'kill -TERM -- "-$(cat jsr.pid)"' || true
 }
 trap stop INT TERM
