@@ -1,5 +1,6 @@
-# Sourced by the set-up commands: makes .venv with the pinned versions, once.
-# It is made anew when requirements.lock changes.
+# shellcheck shell=bash
+# Sourced by the launchers and tests/run.sh: makes .venv with the pinned versions, once.
+# It is made anew when requirements.lock changes. JSR_EXTRA=gpu or tpu adds JAX for that device.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,6 +11,10 @@ supported() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
+case ${JSR_EXTRA:-} in
+    "" | gpu | tpu) ;;
+    *) echo "error: JSR_EXTRA is $JSR_EXTRA: expected gpu or tpu" >&2; exit 2 ;;
+esac
 if ! cmp -s launch/requirements.lock "$stamp"; then
     if ! supported "$python"; then
         for python in python3.11 python3.12 python3.13 none; do
@@ -30,4 +35,10 @@ if ! cmp -s launch/requirements.lock "$stamp"; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r launch/requirements.lock
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
     cp launch/requirements.lock "$stamp"
+fi
+if [ -n "${JSR_EXTRA:-}" ] && [ ! -e ".venv/.jsr-$JSR_EXTRA" ]; then
+    # The same JAX as the lock's.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        -c launch/requirements.lock -e ".[$JSR_EXTRA]"
+    touch ".venv/.jsr-$JSR_EXTRA"
 fi

@@ -66,6 +66,17 @@ def test_a_changed_lock_makes_the_environment_anew(clone):
     assert "-m venv --clear .venv" in log.read_text()
 
 
+def test_jax_for_a_device_is_added_once(clone):
+    local = str(clone / "launch/local.sh")
+    lines = run("bash", local, JSR_EXTRA="tpu").stdout.splitlines()
+    pip = "-m pip install --quiet --disable-pip-version-check -c launch/requirements.lock -e .[tpu]"
+    assert lines == [pip, "-m jsr.main --config configs/srgan.py"]
+    assert run("bash", local, JSR_EXTRA="tpu").stdout.splitlines() == lines[1:]
+    done = run("bash", local, JSR_EXTRA="npu")
+    assert done.returncode == 2
+    assert done.stderr == "error: JSR_EXTRA is npu: expected gpu or tpu\n"
+
+
 def test_no_supported_python_is_said(clone):
     (clone / ".venv" / ".jsr-lock").write_text("")
     # Only what the script itself needs is on the path.

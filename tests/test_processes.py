@@ -234,21 +234,3 @@ def test_a_farewell_is_no_death():
     made[1]._links[0].shutdown(socket.SHUT_RDWR)
     time.sleep(0.3)
     assert ended == [[], []]
-
-
-def test_launching_several_prints_its_commands():
-    done = subprocess.run(
-        ["bash", "launch/multiprocess.sh", "2", "--dry-run", "--config", "configs/srgan.py"],
-        cwd=runs.ROOT,
-        capture_output=True,
-        text=True,
-    )
-    lines = done.stdout.splitlines()
-    assert len(lines) == 2 and done.returncode == 0
-    for i, line in enumerate(lines):
-        assert f"JAX_NUM_PROCESSES=2 JAX_PROCESS_ID={i}" in line
-        assert line.endswith(".venv/bin/python -m jsr.main --config configs/srgan.py")
-    done = subprocess.run(
-        ["bash", "launch/multiprocess.sh", "none"], cwd=runs.ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 2 and "expected a number of processes" in done.stderr
