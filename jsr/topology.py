@@ -63,7 +63,7 @@ def _slice(name: str, kind: str, shape: tuple[int, ...]) -> Topology:
 
 def _here(name: str, kind: str, number: int) -> Topology:
     try:
-        if kind == "cpu":
+        if kind == "cpu" and "device_count" not in os.environ.get("XLA_FLAGS", ""):
             jax.config.update("jax_platforms", "cpu")
             jax.config.update("jax_num_cpu_devices", number)
     except RuntimeError:
