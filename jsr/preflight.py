@@ -11,6 +11,7 @@ estimates with the links' published bandwidth, memory is XLA's own plan.
 import json
 import math
 import sys
+import time
 from pathlib import Path
 
 from absl import flags
@@ -68,9 +69,12 @@ def preflight(config, topology, stages, options) -> dict:
     plans = []
     for stage in stages:
         print(f"compiling the {stage.name} stage for {topology.name}", file=sys.stderr)
+        start = time.perf_counter()
         plans.append(plan_step(config, topology, stage, config.data.batch_size // chips))
+        print(f"done in {time.perf_counter() - start:.0f} s", file=sys.stderr)
     worst = max(plans, key=lambda plan: (not plan.fits, plan.hbm))
-    print("looking for the largest batch", file=sys.stderr)
+    if options.search:
+        print("looking for the largest batch", file=sys.stderr)
     fits, fails = largest_batch(config, topology, worst, options.search)
     rows = [stage_row(plan, s, topology) for plan, s in zip(plans, stages, strict=True)]
     first = rows[plans.index(worst)]

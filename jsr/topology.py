@@ -42,7 +42,7 @@ def open_topology(name: str) -> Topology:
 def _slice(name: str, kind: str, shape: tuple[int, ...]) -> Topology:
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
-            f"--topology {name} needs libtpu, which runs without a TPU: pip install libtpu"
+            f"--topology {name} needs libtpu (the extra tpu), here without a TPU: pip install libtpu"
         )
     if name.partition(":")[2] not in SLICES[kind]:
         raise _unknown(name)
