@@ -41,9 +41,7 @@ def open_topology(name: str) -> Topology:
 
 def _slice(name: str, kind: str, shape: tuple[int, ...]) -> Topology:
     if importlib.util.find_spec("libtpu") is None:
-        raise UserError(
-            f"--topology {name} needs libtpu (the extra tpu), here without a TPU: pip install libtpu"
-        )
+        raise UserError(f"--topology {name} needs libtpu (no TPU is needed): pip install libtpu")
     if name.partition(":")[2] not in SLICES[kind]:
         raise _unknown(name)
     # Else JAX would look for a TPU here, and libtpu for the cloud's metadata server.
