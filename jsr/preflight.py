@@ -70,8 +70,11 @@ def preflight(config, topology, stages, options) -> dict:
     for stage in stages:
         print(f"compiling the {stage.name} stage for {topology.name}", file=sys.stderr)
         start = time.perf_counter()
-        plans.append(plan_step(config, topology, stage, config.data.batch_size // chips))
-        print(f"done in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        plan = plan_step(config, topology, stage, config.data.batch_size // chips)
+        plans.append(plan)
+        # Compiling takes minutes: what is known is told before the next.
+        told = f"{_gb(plan.hbm)}, {1e3 * sum(plan.seconds(topology)):.2f} ms a step"
+        print(f"done in {time.perf_counter() - start:.0f} s: {told}", file=sys.stderr)
     worst = max(plans, key=lambda plan: (not plan.fits, plan.hbm))
     if options.search:
         print("looking for the largest batch", file=sys.stderr)
