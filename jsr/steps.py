@@ -263,13 +263,19 @@ def _scan(body: Callable, carry, xs):
 
     XLA's CPU compiler calls its fast convolutions from the outermost computation only.
     """
-    if jax.default_backend() != "cpu":
+    if _platform() != "cpu":
         return lax.scan(body, carry, xs)
     outputs = []
     for i in range(jax.tree.leaves(xs)[0].shape[0]):
         carry, output = body(carry, jax.tree.map(lambda x, i=i: x[i], xs))
         outputs.append(output)
     return carry, jax.tree.map(lambda *parts: jnp.stack(parts), *outputs)
+
+
+def _platform() -> str:
+    """What is compiled for: the devices of the mesh, which need not be of this machine."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return jax.default_backend() if device is None else device.platform
 
 
 def _update(net: Net, optimizer, grads, stats, lr_scale) -> Net:

@@ -1,0 +1,158 @@
+"""A config's training steps compiled for devices that need not be here: memory, work, time.
+
+Everything is abstract: no weights are made, no photograph is read, nothing runs.
+"""
+
+import copy
+import dataclasses
+import re
+
+import jax
+from jax.sharding import NamedSharding
+
+from jsr import chips, hlo_cost, machine, parallel, step_cost
+from jsr.recipe import Recipe, Stage
+from jsr.topology import Topology
+
+# Of a host's or GPU's memory, and of a TPU's: what its runtime keeps.
+RESERVED = 0.98
+# The largest batch is known once the next that failed is so little larger.
+NEAR = 1.1
+
+
+@dataclasses.dataclass(frozen=True)
+class StepPlan:
+    """Of a step on one device, but for `xla_flops` and `nbytes`, which XLA counts a dispatch.
+
+    hbm: bytes as XLA plans them. fits: whether XLA compiled it, within the limit. flops: of its
+    convolutions and matrix products. collectives: bytes of each transfer between devices.
+    cycles: XLA's own estimate of the time, 0 where it makes none.
+    """
+
+    stage: str
+    batch: int
+    hbm: int
+    fits: bool
+    flops: float
+    floor: float
+    xla_flops: float | None = None
+    nbytes: float | None = None
+    collectives: tuple[int, ...] = ()
+    cycles: float = 0.0
+
+    def seconds(self, topology: Topology) -> tuple[float, float]:
+        """Predicted seconds of the arithmetic, and of the transfers after it, of a step.
+
+        The arithmetic takes XLA's estimate, and never less than its floor.
+        """
+        if topology.chip is None:
+            return self.floor, 0.0
+        chip, shape = topology.chip, topology.shape
+        sums = (chips.all_reduce_seconds(chip, shape, nbytes) for nbytes in self.collectives)
+        return max(self.cycles / chip.clock, self.floor), sum(sums)
+
+
+def hbm_limit(topology: Topology) -> int:
+    """Bytes that a step may take of a device."""
+    if topology.chip:
+        return int(RESERVED * topology.chip.hbm)
+    return int(RESERVED * parallel.device_bytes(parallel.make_mesh(topology.devices)))
+
+
+def plan_step(config, topology: Topology, stage: Stage, batch: int) -> StepPlan:
+    """Compile a step of `stage` with `batch` examples on each device.
+
+    Where XLA finds no room for it, it does not fit, and `hbm` is what XLA says that it would take.
+    """
+    config = copy.deepcopy(config)
+    config.data.batch_size = batch * len(topology.devices)
+    mesh = parallel.make_mesh(topology.devices)
+    cost = step_cost.count_step(config, mesh, stage)
+    peak, bandwidth = _speeds(config, topology)
+    plan = StepPlan(stage.name, batch, 0, False, cost.operations, cost.floor(peak, bandwidth))
+    try:
+        program = lower(Recipe(config, mesh), stage).compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return dataclasses.replace(plan, hbm=wanted_bytes(str(error)))
+    used, counted = program.memory_analysis(), program.cost_analysis() or {}
+    hbm = used.argument_size_in_bytes + used.temp_size_in_bytes + used.generated_code_size_in_bytes
+    hbm += used.output_size_in_bytes - used.alias_size_in_bytes
+    found, k = hlo_cost.count(program.as_text()), config.steps_per_dispatch
+    return dataclasses.replace(
+        plan,
+        hbm=hbm,
+        fits=hbm <= hbm_limit(topology),
+        xla_flops=counted.get("flops"),
+        nbytes=counted.get("bytes accessed"),
+        collectives=tuple(sorted(found.collectives)[::k]),
+        cycles=found.cycles / k,
+    )
+
+
+def lower(recipe: Recipe, stage: Stage):
+    """The dispatch that training runs, lowered for the recipe's mesh."""
+
+    def place(tree, spec):
+        sharding = NamedSharding(recipe.mesh, spec)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+        )
+
+    run = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)
+    # Not start(): the file of config.init is not needed for the shapes.
+    state = jax.eval_shape(lambda: recipe.template(stage.name))
+    whole, batches = parallel.WHOLE, step_cost.abstract_batches(recipe.config)
+    given = (place(run.args[0], whole), place(state, whole), place(batches, parallel.EXAMPLES))
+    return run.func.lower(*given, {})
+
+
+def largest_batch(config, topology: Topology, plan: StepPlan, tries: int) -> tuple[int, int | None]:
+    """The largest batch of a device that was seen to fit, and the smallest that was not.
+
+    By the secant through what was compiled so far, halving where that does not help; `tries`
+    compilations at most. 0 where none fitted.
+    """
+    limit, parts = hbm_limit(topology), config.accumulate
+    stage = Stage(plan.stage, 0, 1)
+    seen = {0: step_cost.state_bytes(_state(config, topology, stage)), plan.batch: plan.hbm}
+    fits, fails = (plan.batch, None) if plan.fits else (0, plan.batch)
+    for _ in range(tries):
+        batch = _guess(seen, limit, fits, fails) // parts * parts
+        if batch <= fits:
+            break
+        tried = plan_step(config, topology, stage, batch)
+        if tried.hbm:
+            seen[batch] = tried.hbm
+        fits, fails = (batch, fails) if tried.fits else (fits, batch)
+        if fails and (fails - parts <= fits or fails <= NEAR * fits):
+            break
+    return fits, fails
+
+
+def _guess(seen: dict[int, int], limit: int, fits: int, fails: int | None) -> int:
+    """Where the line through the two batches next to the limit meets it, between what is known."""
+    (a, low), (b, high) = sorted(seen.items(), key=lambda item: abs(item[1] - limit))[:2]
+    meets = a + (limit - low) * (b - a) / (high - low) if high != low else 2 * max(a, b)
+    if fails is None:
+        return max(fits + 1, int(meets))
+    return int(meets) if fits < int(meets) < fails else (fits + fails) // 2
+
+
+def _state(config, topology: Topology, stage: Stage):
+    recipe = Recipe(config, parallel.make_mesh(topology.devices[:1]))
+    return jax.eval_shape(lambda: recipe.template(stage.name))
+
+
+def _speeds(config, topology: Topology) -> tuple[float, float]:
+    if topology.chip:
+        return topology.chip.peak, topology.chip.bandwidth
+    share = jax.device_count()
+    return machine.product_peak(config.dtype) / share, machine.bandwidth() / share
+
+
+def wanted_bytes(text: str) -> int:
+    """The bytes that an error of XLA's says a program would take; 0 where it does not."""
+    found = re.search(r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm", text)
+    return int(float(found[1]) * 1024 ** (1 + "KMGT".index(found[2]))) if found else 0
