@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def start() -> None:
 
 def _join(address: str, patience: int) -> None:
     # The watch ends a run sooner than these, and with a line that says why.
-    waits = {"initialization_timeout": patience, "shutdown_timeout_seconds": 24 * 3600}
+    waits = {"initialization_timeout": patience + 60, "shutdown_timeout_seconds": 24 * 3600}
     if address == "auto":
         del os.environ["JAX_COORDINATOR_ADDRESS"]
         jax.distributed.initialize(**waits)
@@ -185,14 +186,21 @@ def _join(address: str, patience: int) -> None:
     processes, process = (int(os.environ[name]) for name in names)
     if process >= processes:
         raise UserError(f"JAX_PROCESS_ID is {process}: expected 0 to {processes - 1}")
+    line = (
+        f"process {process} of {processes} waited {patience} s for the others at {address}: check"
+        " that all were started, with the same address and number of processes, and that the hosts"
+        " reach one another"
+    )
+    # JAX's own end of patience is an abort.
+    alarm = threading.Timer(patience, watch.end_here, (line, 2))
+    alarm.daemon = True
+    alarm.start()
     try:
         jax.distributed.initialize(address, processes, process, **waits)
     except RuntimeError as error:
-        raise UserError(
-            f"process {process} of {processes} waited {patience} s for the others at {address}:"
-            " check that all were started, with the same address and number of processes, and"
-            f" that the hosts reach one another ({str(error).splitlines()[0][:120]})"
-        ) from error
+        raise UserError(f"{line} ({str(error).splitlines()[0][:120]})") from error
+    finally:
+        alarm.cancel()
 
 
 def _host(address: str) -> str:

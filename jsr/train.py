@@ -38,7 +38,7 @@ def train(config, workdir: Path, profile: bool = False) -> str | None:
     run = Run(config, Path(workdir), profile)
     try:
         with StopSignal() as stop:
-            while run.stage is not None and not run.stopping:
+            while run.stage is not None and not run.stopping():
                 run.run_stage(stop)
             run.checkpoints.close()
         if run.stage is not None:
@@ -96,7 +96,7 @@ class Run:
         mesh = self.recipe.mesh
         self.feeds = {pairs.scale: open_feed(config, pairs, mesh) for pairs in self.pairs}
         # Whether a signal has asked any of the processes to stop.
-        self.stopping = False
+        self.stopping = lambda: False
         self._agree = parallel.make_agreement(mesh)
         self._introduce()
 
@@ -118,14 +118,15 @@ class Run:
         runs = {s: self.recipe.compile(stage, s, feed) for s, feed in self.feeds.items()}
         batches = {s: feed.batches(self.step, stage.stop) for s, feed in self.feeds.items()}
         previous = None
+        self.stopping = self._agree(lambda: stop.requested)
         while True:
             if self._due(config.eval_every, stage) and self.progress.evaluated != self.step:
                 if self._evaluate() == "collapsed":
                     return self._roll_back()
                 self._save()
-            elif self._due(config.save_every, stage) or self.stopping:
+            elif self._due(config.save_every, stage) or self.stopping():
                 self._save()
-            if self.step == stage.stop or self.stopping:
+            if self.step == stage.stop or self.stopping():
                 break
             wish = self._agree(lambda: stop.requested)
             scale = int(pipeline.scale_of_step(config.seed, self.step, self.recipe.scales))
@@ -135,7 +136,7 @@ class Run:
             self.step += config.steps_per_dispatch
             self._log(stage, previous)
             previous = (self.step, metrics)
-            self.stopping = wish()
+            self.stopping = wish
         self._log(stage, previous)
 
     def _photos(self, split: str):

@@ -107,10 +107,10 @@ class Watch:
         )
 
 
-def end_here(line: str) -> None:
+def end_here(line: str, code: int = 1) -> None:
     """Print the line and end the process at once, whatever its other threads wait for."""
     print(f"error: {line}", file=sys.stderr, flush=True)
-    os._exit(1)
+    os._exit(code)
 
 
 def _read_line(link: socket.socket) -> bytes:
