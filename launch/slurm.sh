@@ -6,7 +6,8 @@
 #
 # One task per node, which takes all of its GPUs, or one per GPU. Two minutes before the time limit
 # the run saves and the job is put in the queue again; so it is when it was preempted.
-# JSR_PYTHON names a Python that has jsr's packages; without it .venv is made, once.
+# JSR_PYTHON names a Python that has jsr's packages; without it .venv is made, once: where nodes
+# reach no network, by [JSR_EXTRA=gpu] bash launch/environment.sh on one that does.
 #SBATCH --job-name=jsr
 #SBATCH --ntasks-per-node=1
 #SBATCH --output=slurm-%j.out
