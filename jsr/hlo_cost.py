@@ -11,6 +11,8 @@ _COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
 _ARRAY = re.compile(r"\b([a-z]+\d*(?:e\d\w*)?)\[([\d,]*)\]")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CONDITION = re.compile(r"\bcondition=%?([\w.-]+)")
+_LIMIT = re.compile(r" = s32\[\]\S* constant\((\d+)\)")
 _CALLED = re.compile(r"\b(?:body|calls|to_apply|branch_computations)=(\{[^}]*\}|%?[\w.-]+)")
 
 
@@ -39,11 +41,18 @@ def count(text: str) -> HloCost:
                 continue
             # A fusion's estimate is for all that it holds.
             cycles += 0 if fused else times * sum(map(int, _CYCLES.findall(line)))
-            trips = _TRIPS.search(line)
             inside = fused or " fusion(" in line
-            again = times * int(trips[1]) if trips and " while(" in line else times
+            again = times * _trips(line, bodies) if " while(" in line else times
             waiting += [(called, again, inside) for called in _called(line) if called in bodies]
     return HloCost(collectives, cycles)
+
+
+def _trips(line: str, bodies: dict[str, list[str]]) -> int:
+    """How often a loop runs: as XLA notes, else the number that its condition counts up to."""
+    if found := _TRIPS.search(line):
+        return int(found[1])
+    condition = "\n".join(bodies.get(_CONDITION.search(line)[1], ()))
+    return max(map(int, _LIMIT.findall(condition)), default=1)
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:

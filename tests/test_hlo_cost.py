@@ -43,6 +43,13 @@ def test_loops_count_as_often_as_they_run_and_fusions_once():
     assert found.cycles == 7 + 5 * 10
 
 
+def test_a_loop_whose_rounds_stand_in_its_condition_alone():
+    text = TEXT.replace('"known_trip_count":{"n":"5"}', "")
+    assert hlo_cost.count(text).cycles == 7 + 10
+    text = text.replace("pred[] constant(true)", "s32[]{:T(128)} constant(5), metadata={}")
+    assert hlo_cost.count(text).cycles == 7 + 5 * 10
+
+
 def test_the_sums_of_a_compiled_program():
     mesh = parallel.make_mesh()
 
