@@ -66,7 +66,7 @@ NARROW = {
         "squeeze": 2,
     },
 }
-DISCRIMINATORS = {"srgan", "conditional", "patchgan", "unet"}
+DISCRIMINATORS = {"srgan", "conditional", "patchgan", "unet", "vgg_style"}
 # Only the metadata says what these are.
 UNTOLD = ("srresnet", "msrresnet")
 
