@@ -82,7 +82,7 @@ def test_the_weights_of_a_run_are_the_rows_of_its_table(whole):
     assert pixel.facts["stage"] == "pixel"
 
 
-@pytest.mark.parametrize("steps_per_dispatch", [1, 2])
+@pytest.mark.parametrize("steps_per_dispatch", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_streamed_photos_end_in_the_same_bits(whole, photos, tmp_path, steps_per_dispatch):
     changes = {"data__resident": 0.0, "steps_per_dispatch": steps_per_dispatch, "log_every": 2}
     training.train(small_config(photos, **changes), tmp_path)
@@ -105,7 +105,9 @@ def test_a_finished_run_only_prints_its_table_again(whole, photos):
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("step", [5, 12, 15])
+@pytest.mark.parametrize(
+    "step", [pytest.param(5, marks=pytest.mark.long), 12, pytest.param(15, marks=pytest.mark.long)]
+)
 def test_sigterm_saves_and_the_rerun_ends_in_the_same_bits(
     whole, photos, tmp_path, monkeypatch, step
 ):
@@ -137,7 +139,7 @@ def test_killed_ten_times_and_resumed_ends_in_the_same_bits(tmp_path):
     assert compare(tmp_path, kills=10, seed=1, **LONG) == []
 
 
-@pytest.mark.parametrize("name", ["srgan", "srresnet"])
+@pytest.mark.parametrize("name", ["srgan", pytest.param("srresnet", marks=pytest.mark.long)])
 def test_every_preset_of_the_embedded_configs_runs(name, photos, tmp_path):
     module = importlib.import_module(f"configs.{name}")
     for preset in ["smoke", *(f"{p},smoke" for p in srgan.PRESETS if p != "smoke")]:
@@ -293,6 +295,7 @@ def several_scales(photos, **changes) -> ConfigDict:
     return config
 
 
+@pytest.mark.long
 def test_several_scales_are_trained_in_one_network_and_stopped_and_resumed(
     photos, tmp_path, monkeypatch
 ):
