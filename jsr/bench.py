@@ -240,4 +240,4 @@ def _cell(value, times: float | None, digits: int) -> str:
 
 if __name__ == "__main__":
     define_flags()
-    command_line.run_command(lambda words: main(words, flags.FLAGS))
+    command_line.run_command(lambda words: main(words, flags.FLAGS), keep_compiled=False)

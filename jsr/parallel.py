@@ -166,7 +166,7 @@ def start() -> None:
         return
     server = None if jax.process_index() else watch.listen()
     port = server.getsockname()[1] if server else 0
-    host = socket.gethostbyname(socket.gethostname()) if address == "auto" else _host(address)
+    host = _own_address() if address == "auto" else _host(address)
     place = tuple(gather([host, port])[0])
     _watch = watch.Watch(jax.process_index(), jax.process_count(), server, place, watch.end_here)
 
@@ -205,6 +205,17 @@ def _join(address: str, patience: int) -> None:
 
 def _host(address: str) -> str:
     return address.rpartition(":")[0].strip("[]")
+
+
+def _own_address() -> str:
+    """The address of this host that others reach; its name may stand for 127.0.1.1 here."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Sends nothing: it only asks which interface leads outward.
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return socket.gethostbyname(socket.gethostname())
+        return probe.getsockname()[0]
 
 
 def leave(code: int | None = None) -> None:

@@ -222,4 +222,6 @@ def _gb(size: float) -> str:
 if __name__ == "__main__":
     define_flags()
     CONFIG = command_line.define_config()
-    command_line.run_command(lambda _words: main(command_line.read_config(CONFIG), flags.FLAGS))
+    command_line.run_command(
+        lambda _words: main(command_line.read_config(CONFIG), flags.FLAGS), keep_compiled=False
+    )

@@ -43,7 +43,9 @@ def start_rows(words: list[str]) -> Iterator[dict]:
     Each start is a run of its own in a folder that is then removed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "cache")}
+        # All that jsr keeps between runs lies there: prepared photographs, compiled programs.
+        environment = {**os.environ, "JSR_CACHE": str(Path(folder) / "cache")}
+        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
         for start in ("first", "second"):
             workdir = Path(folder) / start
             seconds = _first_step(words, workdir, environment)

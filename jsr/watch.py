@@ -16,6 +16,7 @@ from collections.abc import Callable
 EVERY = 3.0  # seconds between two signs of life
 SILENCE = 30.0  # seconds without one that mean death
 JOINING = 120.0  # seconds in which all must have come
+GRACE = 3.0  # seconds that a process has to end by itself when another has stopped
 
 
 def listen() -> socket.socket:
@@ -52,9 +53,10 @@ class Watch:
                 link.settimeout(JOINING)
                 self._links[int(_read_line(link))] = link
             server.close()
+        self._listeners = []
         for other, link in self._links.items():
             link.settimeout(SILENCE)
-            self._start(self._listen_to, other, link)
+            self._listeners.append(self._start(self._listen_to, other, link))
         self._start(self._live)
 
     def close(self) -> None:
@@ -66,9 +68,16 @@ class Watch:
         """Tell the others that this process stops by a mistake, whose line it has printed."""
         self._over = True
         self._send(b"gone %d\n" % self._index)
+        if not self._index:
+            # JAX aborts the others when process 0 is gone: they shall say their lines first.
+            end = time.monotonic() + 2 * GRACE
+            for listener in self._listeners:
+                listener.join(max(0.0, end - time.monotonic()))
 
-    def _start(self, run: Callable, *arguments) -> None:
-        threading.Thread(target=run, args=arguments, daemon=True, name="watch").start()
+    def _start(self, run: Callable, *arguments) -> threading.Thread:
+        thread = threading.Thread(target=run, args=arguments, daemon=True, name="watch")
+        thread.start()
+        return thread
 
     def _live(self) -> None:
         while True:
@@ -93,6 +102,8 @@ class Watch:
             if line == b"farewell":
                 return None
             if line.startswith(b"gone "):
+                # A mistake that both have made is told by both.
+                time.sleep(GRACE)
                 return self._gone(int(line[5:]), "has stopped (see its own lines)")
 
     def _gone(self, other: int, what: str) -> None:

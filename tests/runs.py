@@ -5,6 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import skimage.data
@@ -69,11 +70,15 @@ def run(photos: Path, workdir: Path, *more: str, **changes) -> subprocess.Comple
 def final_state(workdir: Path) -> dict[str, np.ndarray]:
     """Every array of the newest checkpoint, by its path."""
     steps = [int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()]
+    path = (workdir / "checkpoints" / str(max(steps)) / "state").absolute()
+    # Here, wherever the devices are that wrote it.
+    here = ocp.args.StandardRestore(
+        fallback_sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    )
     with warnings.catch_warnings():
         # Orbax says that no sharding was given.
         warnings.simplefilter("ignore")
-        path = (workdir / "checkpoints" / str(max(steps)) / "state").absolute()
-        tree = ocp.StandardCheckpointer().restore(path)
+        tree = ocp.Checkpointer(ocp.StandardCheckpointHandler()).restore(path, args=here)
     return {"/".join(map(str, k)): np.asarray(v) for k, v in flatten_dict(_dicts(tree)).items()}
 
 

@@ -225,7 +225,18 @@ def test_silence_is_death(monkeypatch):
     monkeypatch.setattr(watch, "EVERY", 60)
     _, ended = watched(2)
     wait_for(lambda: ended[0] and ended[1])
-    assert "gave no sign of life for 0.3 s" in ended[0][0]
+    # Whoever misses the other first tells it so.
+    assert any("gave no sign of life for 0.3 s" in lines[0] for lines in ended)
+
+
+def test_what_both_have_done_wrong_both_tell():
+    """A process that hears of the other's stop while it ends by itself is not cut off."""
+    made, ended = watched(2)
+    made[1].fail()
+    threading.Timer(0.5, made[0].fail).start()
+    made[1]._links[0].shutdown(socket.SHUT_RDWR)
+    time.sleep(watch.GRACE + 1)
+    assert ended == [[], []]
 
 
 def test_a_farewell_is_no_death():
