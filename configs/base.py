@@ -78,6 +78,9 @@ def get_config() -> ConfigDict:
     # Compute the generator's blocks again for the gradient instead of keeping what they made:
     # less memory, more time (edsr, hat, rcan, rdn, rrdb, swinir).
     config.remat = False
+    # Share out parameters, their optimizer's state and their average among the devices: each keeps
+    # less of them; sums are of another order, and the same otherwise.
+    config.shard_state = False
     # Weights that the generator starts from: a file or a workdir; "" starts from scratch. Those of
     # another scale give all but the upsampler.
     config.init = ""

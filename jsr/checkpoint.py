@@ -145,8 +145,9 @@ def check_same_config(stored: dict, config: dict, workdir: Path) -> None:
         )
 
 
-# Keys that change what is shown and how fast, but no bit of the result.
-CHANGEABLE = {"name", "log_every", "keep"}
+# Keys that change what is shown, how fast and where, but no bit of the result; or like another
+# number of devices the order of sums alone.
+CHANGEABLE = {"name", "log_every", "keep", "shard_state"}
 CHANGEABLE |= {f"data.{key}" for key in ("dir", "resident", "cache_gb", "threads")}
 
 

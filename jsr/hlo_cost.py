@@ -13,11 +13,15 @@ _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CONDITION = re.compile(r"\bcondition=%?([\w.-]+)")
 _LIMIT = re.compile(r" = s32\[\]\S* constant\((\d+)\)")
+_GROUP = re.compile(r"replica_groups=(?:\[\d+,(\d+)\]|\{\{([\d,]+)\})")
 _CALLED = re.compile(r"\b(?:body|calls|to_apply|branch_computations)=(\{[^}]*\}|%?[\w.-]+)")
 
 
 class HloCost(NamedTuple):
     """`collectives`: the bytes of each transfer that one device makes in one call of the program.
+
+    They are those of a sum over the devices that takes as long: what is only gathered, or only
+    summed up in parts, goes round once where a sum goes twice, and counts half.
 
     `cycles`: the compiler's own estimate of the time, without transfers; 0 where it makes none.
     """
@@ -37,7 +41,7 @@ def count(text: str) -> HloCost:
         for line in bodies[name]:
             found = _COLLECTIVE.search(line)
             if found:
-                collectives += [_nbytes(found[1], found[2], bool(found[3]))] * times
+                collectives += [_as_sum(line, found[2], _nbytes(*found.groups()))] * times
                 continue
             # A fusion's estimate is for all that it holds.
             cycles += 0 if fused else times * sum(map(int, _CYCLES.findall(line)))
@@ -72,7 +76,17 @@ def _called(line: str) -> list[str]:
     return [name for group in _CALLED.findall(line) for name in re.findall(r"[\w.-]+", group)]
 
 
-def _nbytes(types: str, kind: str, starts: bool) -> int:
+def _as_sum(line: str, kind: str, nbytes: int) -> int:
+    if kind == "all-gather":
+        return nbytes // 2
+    if kind == "reduce-scatter" and (group := _GROUP.search(line)):
+        # What comes out is a part.
+        devices = int(group[1]) if group[1] else group[2].count(",") + 1
+        return nbytes * devices // 2
+    return nbytes
+
+
+def _nbytes(types: str, kind: str, starts: str | None) -> int:
     sizes = [
         math.prod(int(side) for side in shape.split(",") if side) * _width(dtype)
         for dtype, shape in _ARRAY.findall(re.sub(r"\{[^}]*\}", "", types))

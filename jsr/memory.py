@@ -26,7 +26,7 @@ class StepMemory(NamedTuple):
 def plan_memory(recipe: Recipe, stage: Stage, feeds: Iterable[Feed]) -> StepMemory:
     """What XLA plans for a step; where it cannot compile it, by the tensors kept for backward."""
     photos = sum(x.addressable_data(0).nbytes for f in feeds for x in jax.tree.leaves(f.data))
-    state = step_cost.abstract_state(recipe, stage)
+    state = recipe.template(stage.name)
     run = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)
     batches = step_cost.abstract_batches(recipe.config)
     try:
@@ -53,10 +53,10 @@ def check(error: Exception, recipe: Recipe, stage: Stage, feeds: Iterable[Feed])
 
 
 def list_remedies(recipe: Recipe, stage: Stage, need: StepMemory, room: int) -> list[str]:
-    """Settings by which a step would take at most `room` bytes; none where the network fills it."""
+    """Settings by which a step takes less: at most `room` bytes where the batch alone is large."""
     config, left = recipe.config, room - need.fixed
     if left <= 0:
-        return []
+        return _by_sharing(recipe, stage, need)
     # An estimate that fits was too low, for there was no room.
     share = min(left / need.batch, 0.5)
     parts = recipe.mesh.size * config.accumulate
@@ -74,7 +74,19 @@ def list_remedies(recipe: Recipe, stage: Stage, need: StepMemory, room: int) -> 
     if not config.remat and "remat" in hyper_parameters(config.generator.name):
         light = need.fixed + need.batch * _kept_by_remat(recipe, stage)
         remedies.append(f"remat True (about {_gb(light)})")
-    return remedies
+    return remedies + _by_sharing(recipe, stage, need)
+
+
+def _by_sharing(recipe: Recipe, stage: Stage, need: StepMemory) -> list[str]:
+    """`shard_state`, where it makes a difference."""
+    config = copy.deepcopy(recipe.config)
+    if config.shard_state or recipe.mesh.size == 1:
+        return []
+    with config.unlocked():
+        config.shard_state = True
+    recipes = (recipe, Recipe(config, recipe.mesh))
+    whole, part = (step_cost.state_bytes(r.template(stage.name)) for r in recipes)
+    return [f"shard_state True (about {_gb(sum(need) - whole + part)})"] if part < whole else []
 
 
 def _kept_by_remat(recipe: Recipe, stage: Stage) -> float:

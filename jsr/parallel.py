@@ -1,6 +1,6 @@
 """Devices and processes: the only file that knows of them.
 
-Parameters are replicated, batches are split over the axis `batch` of one flat mesh.
+Batches are split over the axis `batch` of one flat mesh; parameters are replicated, or split too.
 """
 
 import functools
@@ -44,17 +44,36 @@ def check_batch(batch_size: int, accumulate: int, mesh: Mesh) -> None:
         )
 
 
-def replicate(tree: Any, mesh: Mesh) -> Any:
-    """The same values on every device, as global arrays that Orbax saves directly."""
-    sharding = NamedSharding(mesh, WHOLE)
-    if jax.process_count() == 1:
-        return jax.device_put(tree, sharding)
+def place(tree: Any, specs: Any, mesh: Mesh) -> Any:
+    """What is the same in all processes as global arrays, which Orbax saves directly.
 
-    def place(x):
+    specs: a tree like `tree`, how each array lies on the mesh.
+    """
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+
+    def put(x, sharding):
+        if isinstance(x, jax.Array) and not x.is_fully_addressable:
+            return jax.device_put(x, sharding)
         host = np.asarray(x)
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map(put, tree, shardings)
+
+
+def abstract(shapes: Any, specs: Any, mesh: Mesh) -> Any:
+    """Shapes and types alone, with the shardings that `place` would give them."""
+    return jax.tree.map(
+        lambda x, spec: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(mesh, spec)),
+        shapes,
+        specs,
+    )
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """The same values on every device, by `place`."""
+    return place(tree, jax.tree.map(lambda _: WHOLE, tree), mesh)
 
 
 def shard_batches(batches: dict, mesh: Mesh, spec: P = EXAMPLES) -> dict:
@@ -104,9 +123,12 @@ def compile_steps(
     mesh: Mesh,
     batch_spec: P = EXAMPLES,
     data_spec: P = WHOLE,
+    state_spec: Any = WHOLE,
     remat: bool = False,
 ) -> Callable:
     """Compile a per-device `run(key, state, batches, data)` for the mesh; donates the old state.
+
+    state_spec: one for all of the state, or a tree like it.
 
     This is what `jax.pmap` compiles to (one named axis, per-device code), kept as global arrays.
     `check_vma` stays off: with it on, `pmean` of a gradient returns the sum.
@@ -114,8 +136,8 @@ def compile_steps(
     sharded = jax.shard_map(
         run,
         mesh=mesh,
-        in_specs=(WHOLE, WHOLE, batch_spec, data_spec),
-        out_specs=(WHOLE, WHOLE),
+        in_specs=(WHOLE, state_spec, batch_spec, data_spec),
+        out_specs=(state_spec, WHOLE),
         check_vma=False,
     )
     options = None
@@ -126,8 +148,17 @@ def compile_steps(
 
 
 def to_host(tree: Any) -> Any:
-    """NumPy copies of replicated values."""
-    return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), tree)
+    """NumPy copies; every process must ask for those of arrays that are split over the devices."""
+
+    def copy(x):
+        if x.is_fully_replicated:
+            return np.asarray(x.addressable_data(0))
+        if x.is_fully_addressable:
+            return np.asarray(x)
+        whole = jax.device_put(x, NamedSharding(x.sharding.mesh, WHOLE))
+        return np.asarray(whole.addressable_data(0))
+
+    return jax.tree.map(copy, tree)
 
 
 def process_index() -> int:

@@ -12,6 +12,7 @@ from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.lookup import find
 from jsr.models import MODELS, hyper_parameters, make_model
+from jsr.shards import Shards, state_specs
 from jsr.state import TrainState
 from jsr.warm_start import warm_start
 
@@ -47,6 +48,7 @@ class Recipe:
         self.judge = jax.jit(steps.make_judge(self.discriminator))
         self._key = jax.random.key(config.seed)
         self._perceptual = self._perceptual_loss()
+        self._shards = Shards(self._parameter_shapes, mesh.size) if config.shard_state else None
         self._optimizers = {name: self._stage_optimizers(name) for name in config.stages}
         self._check_sizes()
 
@@ -55,32 +57,32 @@ class Recipe:
         gen = self._init_generator()
         if self.config.init:
             gen = self._warm(gen, self._optimizers[self.stages[0].name]["gen"])
-        return parallel.replicate(state.start_training(gen), self.mesh)
+        return self._place(state.start_training(gen))
 
     def begin(self, stage: Stage, train_state: TrainState) -> TrainState:
         """The state with which `stage` starts, from the one before it."""
         if stage.name == "pixel":
             return train_state
-        optimizers = self._optimizers["gan"]
-        lr, hr = self._example()
-        disc = state.init_net(self._stream(1), self.discriminator, optimizers["disc"], hr, lr)
-        return parallel.replicate(state.start_gan(train_state, disc, optimizers["gen"]), self.mesh)
+        return self._place(self._start_gan(train_state))
 
     def template(self, stage_name: str) -> TrainState:
-        """A state of the shapes, types and shardings that `stage_name` has."""
-        # Not start(): a resumed run does not need the file of config.init any more.
-        fresh = state.start_training(self._init_generator())
-        train_state = parallel.replicate(fresh, self.mesh)
-        if stage_name == "gan":
-            stage = next(s for s in self.stages if s.name == "gan")
-            train_state = self.begin(stage, train_state)
-        return train_state
+        """The shapes, types and shardings of the state that `stage_name` has."""
+
+        def fresh() -> TrainState:
+            # Not start(): a resumed run does not need the file of config.init any more.
+            train_state = state.start_training(self._init_generator())
+            return self._start_gan(train_state) if stage_name == "gan" else train_state
+
+        shapes = jax.eval_shape(fresh)
+        return parallel.abstract(shapes, self._specs(shapes), self.mesh)
 
     def compile(self, stage: Stage, scale: int, feed: Feed) -> Callable:
         """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps of a scale a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
         run = steps.repeat(make(self._at(scale)), feed.cut)
-        specs = (feed.batch_spec, feed.data_spec)
+        specs = (feed.batch_spec, feed.data_spec, parallel.WHOLE)
+        if self.config.shard_state:
+            specs = (*specs[:2], self._specs(self.template(stage.name)))
         run = parallel.compile_steps(run, self.mesh, *specs, remat=self.config.remat)
         return functools.partial(run, self._stream(2))
 
@@ -123,6 +125,25 @@ class Recipe:
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]
         return state.init_net(self._stream(0), self.generator, optimizer, self._example()[0])
+
+    def _start_gan(self, train_state: TrainState) -> TrainState:
+        optimizers = self._optimizers["gan"]
+        lr, hr = self._example()
+        disc = state.init_net(self._stream(1), self.discriminator, optimizers["disc"], hr, lr)
+        return state.start_gan(train_state, disc, optimizers["gen"])
+
+    def _specs(self, train_state: TrainState) -> TrainState:
+        """How a state, or its shapes, lies on the mesh."""
+        return state_specs(train_state, self.mesh.size if self.config.shard_state else 1)
+
+    def _place(self, train_state: TrainState) -> TrainState:
+        return parallel.place(train_state, self._specs(train_state), self.mesh)
+
+    def _parameter_shapes(self, name: str):
+        lr, hr = self._example()
+        if name == "gen":
+            return jax.eval_shape(self.generator.init, self._key, lr)["params"]
+        return jax.eval_shape(self.discriminator.init, self._key, hr, lr)["params"]
 
     def _example(self) -> tuple[jax.Array, jax.Array]:
         """An LR and an HR patch of the sizes trained on."""
@@ -203,10 +224,20 @@ class Recipe:
 
     def _stage_optimizers(self, name: str) -> dict:
         config = self.config[name]
-        optimizers = {"gen": state.make_optimizer(config.optimizer, config.steps)}
+        keys = {"gen": config.optimizer}
         if name == "gan":
-            optimizers["disc"] = state.make_optimizer(config.disc_optimizer, config.steps)
-        return optimizers
+            keys["disc"] = config.disc_optimizer
+        return {net: self._optimizer(net, c, config.steps) for net, c in keys.items()}
+
+    def _optimizer(self, net: str, config, steps: int):
+        if self._shards is None:
+            return state.make_optimizer(config, steps)
+        if config.name not in state.OPTIMIZERS:
+            raise UserError(
+                f"shard_state is True, but the optimizer {config.name} may need whole arrays:"
+                f" choose one of {', '.join(state.OPTIMIZERS)}, or shard_state False"
+            )
+        return state.make_optimizer(config, steps, self._shards.clip(net))
 
     def _content(self, config) -> dict:
         return {
@@ -217,7 +248,8 @@ class Recipe:
         }
 
     def _averages(self) -> dict:
-        return {"ema_decay": self.config.ema, "accumulate": self.config.accumulate}
+        shared = {} if self._shards is None else {"exchange": self._shards.exchange}
+        return {"ema_decay": self.config.ema, "accumulate": self.config.accumulate, **shared}
 
     def _pixel_step(self, generator) -> Callable:
         return steps.make_pixel_step(

@@ -1,5 +1,6 @@
 """What a training run carries from step to step, and the optimizers that change it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -82,14 +83,17 @@ def _cosine(config, steps: int) -> optax.Schedule:
     return optax.join_schedules([cycle] * config.cycles, starts)
 
 
-def make_optimizer(config, steps: int) -> optax.GradientTransformation:
+def make_optimizer(
+    config, steps: int, clip: Callable = optax.clip_by_global_norm
+) -> optax.GradientTransformation:
     """An optimizer from its config, for a stage of `steps` steps.
 
-    Gradients are clipped by their global norm before anything else. Raises UserError for an
-    unknown name, and when it is initialised without the layers that are to be slow.
+    Gradients are clipped by their global norm, by `clip(largest)`, before anything else; all that
+    follows takes each number by itself. Raises UserError for an unknown name, and when it is
+    initialised without the layers that are to be slow.
     """
     make = find("optimizer", config.name, OPTIMIZERS)
-    parts = [optax.clip_by_global_norm(config.clip)] if config.clip > 0 else []
+    parts = [clip(config.clip)] if config.clip > 0 else []
     parts.append(make(config))
     if config.weight_decay > 0:
         parts.append(optax.add_decayed_weights(config.weight_decay))

@@ -28,7 +28,7 @@ class StepCost:
     """Of one step on one device: what its arithmetic needs, however it is compiled.
 
     products: its convolutions and matrix products, without what `remat` computes again.
-    state_bytes: what the optimizers and the moving average read, and write again.
+    state_bytes: what the optimizers and the moving average of a device read, and write again.
     """
 
     products: list[model_cost.Product]
@@ -60,7 +60,7 @@ def count_step(config, mesh, stage: Stage) -> StepCost:
         config.remat = False
     recipe, repeats = Recipe(config, mesh), config.steps_per_dispatch
     run = recipe.compile(stage, recipe.config.scale, GIVEN)
-    state = abstract_state(recipe, stage)
+    state = recipe.template(stage.name)
     traced = jax.make_jaxpr(run.func)(*run.args, state, abstract_batches(config), {}).jaxpr
     # The gradient by the pictures, which nothing uses, is in there too.
     live, _ = partial_eval.dce_jaxpr(traced, [True] * len(traced.outvars))
@@ -77,7 +77,7 @@ def kept_bytes(recipe: Recipe, stage: Stage) -> int:
     """
     config = recipe.config
     loss = recipe.objective(stage)
-    net = abstract_state(recipe, stage).gen
+    net = recipe.template(stage.name).gen
     share = config.data.batch_size // (recipe.mesh.size * config.accumulate)
     batch = {
         name: jax.ShapeDtypeStruct((share, *x.shape[2:]), "float32")
@@ -95,11 +95,6 @@ def kept_bytes(recipe: Recipe, stage: Stage) -> int:
     return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in kept)
 
 
-def abstract_state(recipe: Recipe, stage: Stage):
-    """Shapes and types of the state that `stage` trains."""
-    return jax.eval_shape(lambda: recipe.begin(stage, recipe.start()))
-
-
 def abstract_batches(config) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and types of the batches of one dispatch: uint8 [k, b, h, w, c]."""
     lead = (config.steps_per_dispatch, config.data.batch_size)
@@ -109,5 +104,10 @@ def abstract_batches(config) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def state_bytes(state) -> int:
-    """Bytes of a state, of arrays or of their shapes."""
-    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
+    """Bytes that a device has of a state, of arrays or of their shapes; without shardings, all."""
+
+    def held(x) -> int:
+        whole = x.sharding is None
+        return math.prod(x.shape if whole else x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+
+    return sum(map(held, jax.tree.leaves(state)))

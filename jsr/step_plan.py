@@ -101,11 +101,9 @@ def lower(recipe: Recipe, stage: Stage):
         )
 
     run = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)
-    # Not start(): the file of config.init is not needed for the shapes.
-    state = jax.eval_shape(lambda: recipe.template(stage.name))
-    whole, batches = parallel.WHOLE, step_cost.abstract_batches(recipe.config)
-    given = (place(run.args[0], whole), place(state, whole), place(batches, parallel.EXAMPLES))
-    return run.func.lower(*given, {})
+    key = place(run.args[0], parallel.WHOLE)
+    batches = place(step_cost.abstract_batches(recipe.config), parallel.EXAMPLES)
+    return run.func.lower(key, recipe.template(stage.name), batches, {})
 
 
 def largest_batch(config, topology: Topology, plan: StepPlan, tries: int) -> tuple[int, int | None]:
@@ -141,8 +139,7 @@ def _guess(seen: dict[int, int], limit: int, fits: int, fails: int | None) -> in
 
 
 def _state(config, topology: Topology, stage: Stage):
-    recipe = Recipe(config, parallel.make_mesh(topology.devices[:1]))
-    return jax.eval_shape(lambda: recipe.template(stage.name))
+    return Recipe(config, parallel.make_mesh(topology.devices)).template(stage.name)
 
 
 def _speeds(config, topology: Topology) -> tuple[float, float]:

@@ -87,15 +87,12 @@ def random_batch(config) -> dict[str, np.ndarray]:
 def compile_step(recipe: Recipe, stage: Stage):
     """The compiled dispatch of `stage` on batches that are given."""
     run = recipe.compile(stage, recipe.config.scale, step_cost.GIVEN)
-    state = step_cost.abstract_state(recipe, stage)
     placed = jax.tree.map(
         lambda x, like: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=like.sharding),
         step_cost.abstract_batches(recipe.config),
         parallel.shard_batches(random_batch(recipe.config), recipe.mesh),
     )
-    whole = parallel.replicate(np.zeros(()), recipe.mesh).sharding
-    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), state)
-    return run.func.lower(*run.args, state, placed, {}).compile()
+    return run.func.lower(*run.args, recipe.template(stage.name), placed, {}).compile()
 
 
 def costs(recipe: Recipe, stage: Stage, program, seconds: float) -> dict:

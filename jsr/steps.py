@@ -6,7 +6,7 @@ Metrics are float32 scalars, equal on all devices.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,22 @@ from jsr.state import Net, TrainState
 AXIS = "batch"
 
 
+class Exchange(NamedTuple):
+    """What the devices of a step give one another; REPLICATED where each holds all parameters.
+
+    whole: the networks' parameters, by name, from what a device holds of them. mean: their
+    gradients as the optimizers of a device take them, and other values: means over the devices.
+    total: a count over what all devices hold, from a device's own.
+    """
+
+    whole: Callable = lambda params: params
+    mean: Callable = lambda grads, others: lax.pmean((grads, others), AXIS)
+    total: Callable = lambda count: count
+
+
+REPLICATED = Exchange()
+
+
 def make_pixel_step(
     generator: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -29,6 +45,7 @@ def make_pixel_step(
     perceptual_weight: float,
     ema_decay: float,
     accumulate: int,
+    exchange: Exchange = REPLICATED,
 ) -> Callable:
     """A step of the pixel stage: the generator alone, on pixel and perceptual losses.
 
@@ -44,7 +61,7 @@ def make_pixel_step(
         (_, (gen_stats, parts)), grads = grad(nets["gen"], stats["gen"], batch, key)
         return {"gen": grads}, {"gen": gen_stats}, parts
 
-    return _make_step(gradients, {"gen": optimizer}, ema_decay, accumulate)
+    return _make_step(gradients, {"gen": optimizer}, ema_decay, accumulate, exchange)
 
 
 def make_generator_loss(
@@ -90,6 +107,7 @@ def make_gan_step(
     penalty_weight: float,
     ema_decay: float,
     accumulate: int,
+    exchange: Exchange = REPLICATED,
 ) -> Callable:
     """A step of the adversarial stage: G and D updated *simultaneously*, from the same old state.
 
@@ -146,7 +164,7 @@ def make_gan_step(
         return grads, {"gen": gen_stats, "disc": disc_stats}, {**parts, **disc_parts}
 
     optimizers = {"gen": optimizer, "disc": disc_optimizer}
-    return _make_step(gradients, optimizers, ema_decay, accumulate)
+    return _make_step(gradients, optimizers, ema_decay, accumulate, exchange)
 
 
 def repeat(step: Callable, cut: Callable = lambda _data, batch: batch) -> Callable:
@@ -210,23 +228,26 @@ def apply_train(module: nn.Module, params, stats, *inputs, key=None) -> tuple[ja
     return out, new.get("batch_stats", stats)
 
 
-def _make_step(gradients: Callable, optimizers: dict, ema_decay: float, accumulate: int):
+def _make_step(
+    gradients: Callable, optimizers: dict, ema_decay: float, accumulate: int, exchange: Exchange
+):
     """A step from `gradients(params, stats, batch, key) -> (grads, stats, metrics)` by net name."""
 
     def step(key: jax.Array, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(key, state.step)
         key = jax.random.fold_in(key, lax.axis_index(AXIS))
         nets = {name: getattr(state, name) for name in optimizers}
-        params = {name: net.params for name, net in nets.items()}
+        params = exchange.whole({name: net.params for name, net in nets.items()})
         stats = {name: net.stats for name, net in nets.items()}
         grads, stats, metrics = _accumulate(gradients, params, stats, batch, key, accumulate)
-        grads, stats, metrics = lax.pmean((grads, stats, metrics), AXIS)
+        grads, (stats, metrics) = exchange.mean(grads, (stats, metrics))
         updated = {
             name: _update(net, optimizers[name], grads[name], stats[name], state.lr_scale)
             for name, net in nets.items()
         }
         ema = _moving_average(state.ema, updated["gen"], ema_decay)
-        finite = _all_finite((grads, metrics, [net.params for net in updated.values()]))
+        made = (grads, metrics, [net.params for net in updated.values()])
+        finite = exchange.total(_count_broken(made)) == 0
         # A step that is not finite leaves everything as it was, but for the counters.
         kept = {name: _where(finite, updated[name], nets[name]) for name in nets}
         skipped = jnp.where(finite, 0, 1).astype(jnp.int32)
@@ -289,11 +310,12 @@ def _moving_average(ema, gen: Net, decay: float):
     return jax.tree.map(lambda old, now: decay * old + (1.0 - decay) * now, ema, new)
 
 
-def _all_finite(tree) -> jax.Array:
+def _count_broken(tree) -> jax.Array:
+    """Of arrays that hold a number which is not finite; its root, in fact."""
     broken = [jnp.any(~jnp.isfinite(x)).astype(jnp.float32) for x in jax.tree.leaves(tree)]
     # XLA computes what is cheap anew in each of the selections that it decides, which for a network
     # of many tensors takes it minutes to compile; a root counts as dear, and is taken once.
-    return jnp.sqrt(jnp.sum(jnp.stack(broken))) == 0
+    return jnp.sqrt(jnp.sum(jnp.stack(broken)))
 
 
 def _where(condition, new, old):

@@ -184,14 +184,16 @@ class Run:
         self.writer.record(self.step, {"stage": self.progress.stage, **named})
         if picture is not None:
             self.writer.picture(self.step, "valid", picture)
-        if verdict == "best" and parallel.process_index() == 0:
+        if verdict == "best":
             self._save_weights()
         return verdict
 
     def _save_weights(self) -> None:
+        variables = parallel.to_host(self.state.ema)
+        if parallel.process_index():
+            return
         facts = {**self.recipe.facts(), "step": self.step, "stage": self.progress.stage}
         path = self.workdir / f"{self.progress.stage}.safetensors"
-        variables = parallel.to_host(self.state.ema)
         save_network(path, variables, facts)
         save_network(self.workdir / "best.safetensors", variables, facts)
 
@@ -244,6 +246,10 @@ class Run:
             f"{config.name}: {config.generator.name} with {count:,} parameters, {scales},"
             f" {len(self.pairs[0])} photos of {config.data.name}, {self.recipe.mesh.size} device(s)"
         )
+        if config.shard_state:
+            sizes = [(x.nbytes, x.addressable_data(0).nbytes) for x in jax.tree.leaves(self.state)]
+            whole, part = (sum(size) / 1e9 for size in zip(*sizes, strict=True))
+            say(f"state shared out among the devices, {part:.3g} of {whole:.3g} GB each")
         for scale, feed in self.feeds.items():
             say(f"photos {feed.note}" + (f" (x{scale})" if len(self.feeds) > 1 else ""))
         for note in self.recipe.notes:

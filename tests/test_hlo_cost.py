@@ -39,7 +39,7 @@ backend_config={"known_trip_count":{"n":"5"}}
 
 def test_loops_count_as_often_as_they_run_and_fusions_once():
     found = hlo_cost.count(TEXT)
-    assert sorted(found.collectives) == [4 * 4 + 2 * 12] + [2 * 64] * 5
+    assert sorted(found.collectives) == [4 * 4 + 2 * 12] + [2 * 64 // 2] * 5
     assert found.cycles == 7 + 5 * 10
 
 
@@ -59,3 +59,16 @@ def test_the_sums_of_a_compiled_program():
     shapes = (jnp.zeros(()), jnp.zeros((3, 5)), jnp.zeros((1, 8), jnp.uint8), {})
     program = parallel.compile_steps(run, mesh).lower(*shapes).compile()
     assert sorted(hlo_cost.count(program.as_text()).collectives) == [4, 60]
+
+
+def test_a_gathering_and_a_sum_in_parts_are_one_sum():
+    mesh = parallel.make_mesh()
+
+    def run(_key, state, batches, _data):
+        whole = lax.all_gather(state, "batch", tiled=True) + batches.sum()
+        return lax.psum_scatter(whole, "batch", tiled=True), {}
+
+    shapes = (jnp.zeros(()), jnp.zeros((8, 5)), jnp.zeros((1, 8), jnp.uint8), {})
+    compiled = parallel.compile_steps(run, mesh, state_spec=parallel.SHARDS)
+    found = hlo_cost.count(compiled.lower(*shapes).compile().as_text())
+    assert sum(found.collectives) == 8 * 5 * 4
