@@ -35,10 +35,12 @@ class EnlargedFiles:
     def run(self, jobs: list[Job], overwrite: bool = False) -> None:
         """Do the jobs, with a bar; of several, those that are done already only to `overwrite`.
 
+        Several processes share them out, see `picture_jobs.share_of_process`.
         Raises PartlyDone, naming them, when some failed, and UserError when all did.
         """
         failed: list[str] = []
         again = overwrite or len(jobs) == 1
+        jobs = picture_jobs.share_of_process(jobs)
         megapixels = self._left(jobs, again, failed)
         if done := len(jobs) - len(megapixels) - len(failed):
             print(f"{done} of {len(jobs)} are done already; --overwrite makes them again")

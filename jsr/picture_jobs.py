@@ -54,6 +54,23 @@ def plan_jobs(words: list[str], suffix: str = "", form: str | None = None) -> li
     return jobs
 
 
+def share_of_process(jobs: list[Job]) -> list[Job]:
+    """The jobs of this process where JAX_NUM_PROCESSES and JAX_PROCESS_ID name it among several.
+
+    Each job is that of one process; they need not know of one another. Raises UserError for numbers
+    that do not go together.
+    """
+    names = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+    given = [os.environ.get(name, "") for name in names]
+    if not any(given):
+        return jobs
+    if not all(word.isdecimal() for word in given) or int(given[1]) >= int(given[0]):
+        told = " and ".join(f"{n} is {word!r}" for n, word in zip(names, given, strict=True))
+        raise UserError(f"{told}: expected a number of processes and this one's, from 0 on")
+    processes, process = map(int, given)
+    return jobs[process::processes]
+
+
 def check_target(source: Path, target: Path) -> None:
     """Raise UserError for a target that cannot be written, or that is the source itself."""
     suffix_format(target)

@@ -3,6 +3,7 @@
 python -m jsr.upscale photo.jpg big.png                    # by the best weights that are shipped
 python -m jsr.upscale photo.jpg big.png --weights W        # a file, a workdir, a name of --list
 python -m jsr.upscale PHOTOS BIG --fit 3840x2160           # a folder, mirrored; rerun to go on
+JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m jsr.upscale PHOTOS BIG     # 1 of 2 processes' share
 python -m jsr.upscale 'in/**/*.jpg' BIG --format webp --suffix _x4
 python -m jsr.upscale - - --format png < photo.jpg > big.png
 """

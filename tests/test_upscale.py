@@ -142,6 +142,31 @@ def test_larger_pictures_are_refused_by_a_limit_that_can_be_raised(command, tmp_
     command(source, tmp_path / "b.png", max_pixels=63)
 
 
+def test_processes_share_out_a_folder_and_a_rerun_does_what_one_has_left(
+    command, tmp_path, monkeypatch
+):
+    for name in "abcde":
+        write(tmp_path / "in" / f"{name}.png", 4, 4)
+
+    def run(process):
+        monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+        monkeypatch.setenv("JAX_PROCESS_ID", str(process))
+        command(tmp_path / "in", tmp_path / "out")
+        return {p.stem: p.stat().st_mtime_ns for p in tmp_path.glob("out/*")}
+
+    second = run(1)
+    assert second.keys() == {"b", "d"}
+    both = run(0)
+    assert both.keys() == set("abcde") and second.items() <= both.items()
+    # As if process 0 had been killed before its last one.
+    (tmp_path / "out/e.png").unlink()
+    assert run(1).keys() == set("abcd")
+    again = run(0)
+    assert {name for name in both if again[name] != both[name]} == {"e"}
+    with pytest.raises(UserError, match="JAX_PROCESS_ID is '2': expected a number of processes"):
+        run(2)
+
+
 def test_a_bad_file_is_named_and_the_others_are_done(command, tmp_path):
     write(tmp_path / "in" / "a.png", 4, 4)
     (tmp_path / "in" / "b.png").write_bytes(b"no picture")
