@@ -75,7 +75,7 @@ def preflight(config, topology, stages, options) -> dict:
         # Compiling takes minutes: what is known is told before the next.
         told = f"{_gb(plan.hbm)}, {1e3 * sum(plan.seconds(topology)):.2f} ms a step"
         print(f"done in {time.perf_counter() - start:.0f} s: {told}", file=sys.stderr)
-    worst = max(plans, key=lambda plan: (not plan.fits, plan.hbm))
+    worst = max(plans, key=lambda plan: (not plan.fits, plan.hbm or math.inf))
     if options.search:
         print("looking for the largest batch", file=sys.stderr)
     fits, fails = largest_batch(config, topology, worst, options.search)
@@ -112,6 +112,7 @@ def stage_row(plan, stage, topology) -> dict:
         "steps": steps,
         "fits": plan.fits,
         "hbm_bytes": plan.hbm,
+        "reason": plan.reason or None,
         "flops": plan.flops,
         "xla_flops": plan.xla_flops,
         "bytes": plan.nbytes,
@@ -157,6 +158,7 @@ def describe(figures: dict) -> str:
         f"{figures['config']} on {figures['topology']} ({figures['chips']} chips): {fits},"
         f" {_gb(figures['hbm_bytes'])} of {_gb(figures['hbm_limit'])} a chip"
         f" at {figures['batch_per_device']} examples each",
+        *(f"{row['stage']}: {row['reason']}" for row in figures["stages"] if row["reason"]),
         "photographs kept on the device (data.resident) come on top",
         f"largest batch that fits: {figures['largest_batch_per_device']} a chip{larger}",
     ]
@@ -215,8 +217,8 @@ def _cells(row: dict) -> list[str]:
     ]
 
 
-def _gb(size: float) -> str:
-    return f"{size / 1e9:.2f} GB"
+def _gb(size: float | None) -> str:
+    return "unknown" if size is None else f"{size / 1e9:.2f} GB"
 
 
 if __name__ == "__main__":

@@ -18,20 +18,24 @@ from jsr.topology import Topology
 RESERVED = 0.98
 # The largest batch is known once the next that failed is so little larger.
 NEAR = 1.1
+# Characters of what XLA says.
+REASON = 300
 
 
 @dataclasses.dataclass(frozen=True)
 class StepPlan:
     """Of a step on one device, but for `xla_flops` and `nbytes`, which XLA counts a dispatch.
 
-    hbm: bytes as XLA plans them. fits: whether XLA compiled it, within the limit. flops: of its
-    convolutions and matrix products. collectives: bytes of each transfer between devices.
-    cycles: XLA's own estimate of the time, 0 where it makes none.
+    hbm: bytes as XLA plans them; where it does not fit, those that XLA says it would take at least,
+    or None where it does not say. fits: whether XLA compiled it, within the limit; if not, `reason`
+    is XLA's. flops: of its convolutions and matrix products. collectives: bytes of each transfer
+    between devices, as `hlo_cost` has them. cycles: XLA's own estimate of the time, 0 where it
+    makes none.
     """
 
     stage: str
     batch: int
-    hbm: int
+    hbm: int | None
     fits: bool
     flops: float
     floor: float
@@ -39,6 +43,7 @@ class StepPlan:
     nbytes: float | None = None
     collectives: tuple[int, ...] = ()
     cycles: float = 0.0
+    reason: str = ""
 
     def seconds(self, topology: Topology) -> tuple[float, float]:
         """Predicted seconds of the arithmetic, and of the transfers after it, of a step.
@@ -60,22 +65,20 @@ def hbm_limit(topology: Topology) -> int:
 
 
 def plan_step(config, topology: Topology, stage: Stage, batch: int) -> StepPlan:
-    """Compile a step of `stage` with `batch` examples on each device.
-
-    Where XLA finds no room for it, it does not fit, and `hbm` is what XLA says that it would take.
-    """
+    """Compile a step of `stage` with `batch` examples on each device."""
     config = copy.deepcopy(config)
     config.data.batch_size = batch * len(topology.devices)
     mesh = parallel.make_mesh(topology.devices)
     cost = step_cost.count_step(config, mesh, stage)
     peak, bandwidth = _speeds(config, topology)
-    plan = StepPlan(stage.name, batch, 0, False, cost.operations, cost.floor(peak, bandwidth))
+    plan = StepPlan(stage.name, batch, None, False, cost.operations, cost.floor(peak, bandwidth))
     try:
         program = lower(Recipe(config, mesh), stage).compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        return dataclasses.replace(plan, hbm=wanted_bytes(str(error)))
+        reason = str(error).splitlines()[0][:REASON]
+        return dataclasses.replace(plan, hbm=wanted_bytes(str(error)), reason=reason)
     used, counted = program.memory_analysis(), program.cost_analysis() or {}
     hbm = used.argument_size_in_bytes + used.temp_size_in_bytes + used.generated_code_size_in_bytes
     hbm += used.output_size_in_bytes - used.alias_size_in_bytes
@@ -114,7 +117,9 @@ def largest_batch(config, topology: Topology, plan: StepPlan, tries: int) -> tup
     """
     limit, parts = hbm_limit(topology), config.accumulate
     stage = Stage(plan.stage, 0, 1)
-    seen = {0: step_cost.state_bytes(_state(config, topology, stage)), plan.batch: plan.hbm}
+    state = step_cost.state_bytes(_state(config, topology, stage))
+    # Where XLA says nothing: at least what is kept for backward.
+    seen = {0: state, plan.batch: plan.hbm or state + _kept(config, topology, stage, plan.batch)}
     fits, fails = (plan.batch, None) if plan.fits else (0, plan.batch)
     for _ in range(tries):
         batch = _guess(seen, limit, fits, fails) // parts * parts
@@ -138,6 +143,12 @@ def _guess(seen: dict[int, int], limit: int, fits: int, fails: int | None) -> in
     return int(meets) if fits < int(meets) < fails else (fits + fails) // 2
 
 
+def _kept(config, topology: Topology, stage: Stage, batch: int) -> int:
+    config = copy.deepcopy(config)
+    config.data.batch_size = batch * len(topology.devices)
+    return step_cost.kept_bytes(Recipe(config, parallel.make_mesh(topology.devices)), stage)
+
+
 def _state(config, topology: Topology, stage: Stage):
     return Recipe(config, parallel.make_mesh(topology.devices)).template(stage.name)
 
@@ -149,7 +160,9 @@ def _speeds(config, topology: Topology) -> tuple[float, float]:
     return machine.product_peak(config.dtype) / share, machine.bandwidth() / share
 
 
-def wanted_bytes(text: str) -> int:
-    """The bytes that an error of XLA's says a program would take; 0 where it does not."""
-    found = re.search(r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm", text)
-    return int(float(found[1]) * 1024 ** (1 + "KMGT".index(found[2]))) if found else 0
+def wanted_bytes(text: str) -> int | None:
+    """The bytes that an error of XLA's says a program, or one array of it, would take."""
+    if found := re.search(r"Used ([\d.]+)([KMGTP]?) of [\d.]+[KMGTP]? hbm", text):
+        return int(float(found[1]) * 1024 ** " KMGTP".index(found[2] or " "))
+    found = re.search(r"Allocation \(size=(\d+)\) would exceed memory", text)
+    return int(found[1]) if found else None

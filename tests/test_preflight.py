@@ -75,7 +75,7 @@ def test_the_search_ends_next_to_the_limit(options, monkeypatch):
         tried.append(batch)
         # Where it does not compile, XLA may say nothing.
         hbm = 1000 + 10 * batch + batch**2
-        return step_plan.StepPlan(stage.name, batch, hbm if batch < 90 else 0, hbm <= 5000, 1, 1)
+        return step_plan.StepPlan(stage.name, batch, hbm if batch < 90 else None, hbm <= 5000, 1, 1)
 
     monkeypatch.setattr(step_plan, "plan_step", plan_step)
     monkeypatch.setattr(step_plan, "hbm_limit", lambda _topology: 5000)
@@ -100,7 +100,33 @@ def test_steps_are_written_out_for_cpus_alone():
 def test_what_xla_says_of_too_large_a_program():
     text = "RESOURCE_EXHAUSTED: ... Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
     assert step_plan.wanted_bytes(text) == 20.5 * 2**30
-    assert step_plan.wanted_bytes("RESOURCE_EXHAUSTED") == 0
+    text = "RESOURCE_EXHAUSTED: Allocation (size=99) would exceed memory (size=17) :: x :: y"
+    assert step_plan.wanted_bytes(text) == 99
+    assert step_plan.wanted_bytes("RESOURCE_EXHAUSTED") is None
+
+
+def test_a_batch_far_too_large_is_told_with_what_xla_says(options, monkeypatch, tmp_path, capsys):
+    said = "RESOURCE_EXHAUSTED: too much of everything"
+    tried = []
+
+    class Lowered:
+        def compile(self):
+            raise jax.errors.JaxRuntimeError(f"{said}\nand more")
+
+    def lower(recipe, _stage):
+        tried.append(recipe.config.data.batch_size // 4)
+        return Lowered()
+
+    monkeypatch.setattr(step_plan, "lower", lower)
+    monkeypatch.setattr(step_plan, "hbm_limit", lambda _topology: 10**7)
+    options.json, options.batch_per_chip, options.search = str(tmp_path / "p.json"), 2**15, 1
+    preflight.main(small(), options)
+    found = json.loads((tmp_path / "p.json").read_text())
+    assert (found["fits"], found["hbm_bytes"], found["reason"]) == (False, None, said)
+    # The search starts from what a step keeps at least.
+    assert tried[0] == 2**15 > 3 * tried[1] > 0
+    text = capsys.readouterr().out
+    assert "does NOT fit, unknown of" in text and f"pixel: {said}\n" in text
 
 
 def test_slices_lose_only_the_time_of_the_sums(options):
