@@ -207,7 +207,9 @@ def test_the_lr_of_a_crop_is_not_made_from_the_crop_alone():
 def test_pairs_decode_and_down_scale_once_while_the_cache_has_room(monkeypatch):
     read, scaled = [], []
     photos = noise_photos([(40, 40)] * 6)
-    watched = Photos(photos.names, photos.sizes, lambda i: read.append(i) or photos.read(i))
+    watched = Photos(
+        photos.names, photos.sizes, lambda i, read=read: read.append(i) or photos.read(i)
+    )
     monkeypatch.setattr(
         pipeline, "downscale", lambda hr, scale: scaled.append(hr) or downscale(hr, scale)
     )
@@ -230,7 +232,9 @@ def test_pairs_decode_and_down_scale_once_while_the_cache_has_room(monkeypatch):
 def test_the_photo_used_last_stays_in_the_cache():
     read = []
     photos = noise_photos([(40, 40)] * 3)
-    watched = Photos(photos.names, photos.sizes, lambda i: read.append(i) or photos.read(i))
+    watched = Photos(
+        photos.names, photos.sizes, lambda i, read=read: read.append(i) or photos.read(i)
+    )
     pairs = Pairs(watched, 4, 3 * 10 * 10 * 3 + 2 * 40 * 40 * 3)
     for i in (0, 1, 0, 2, 0, 1):
         pairs[i]
@@ -302,6 +306,19 @@ def test_the_parts_of_several_processes_make_up_the_batch_of_one(processes):
         assert all(len(share["lr"]) == 6 // processes for share in shares)
         joined = {key: np.concatenate([share[key] for share in shares]) for key in batch}
         assert same(joined, batch)
+
+
+def test_a_process_reads_the_photographs_of_its_examples_alone():
+    photos = noise_photos([(40, 40)] * 12)
+    drawn = draw(3, np.arange(4)[:, None], np.arange(6), *[np.full(12, 10)] * 2, 8)[0]
+    for process in (0, 1):
+        read: list[int] = []
+        counting = Photos(
+            photos.names, photos.sizes, lambda i, read=read: read.append(i) or photos.read(i)
+        )
+        pairs = Pairs(counting, 4, 0)
+        [*batches(pairs, 3, 6, 8, 0, 4, process=process, processes=2, threads=0)]
+        assert read == drawn[:, 3 * process : 3 * process + 3].ravel().tolist()
 
 
 def test_mistakes_are_found_before_the_first_batch():
