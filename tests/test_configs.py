@@ -13,6 +13,7 @@ from configs import base
 from jsr import parallel, recipe, state
 from jsr import train as training
 from jsr.color import CHANNELS
+from jsr.config_rules import check_config
 from jsr.feed import Feed
 from jsr.models import make_model
 
@@ -41,7 +42,7 @@ def test_no_config_is_left_out():
 def test_every_preset_describes_what_can_be_built(name):
     for preset in presets_of(name):
         config = get_config(name, preset)
-        recipe.check_config(config)
+        check_config(config)
         make_model(config.generator.name, **config.generator.hparams, scale=config.scale)
         make_model(config.discriminator.name, **config.discriminator.hparams)
         for stage in config.stages:

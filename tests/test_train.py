@@ -19,10 +19,11 @@ from PIL import Image
 from configs import base, srgan
 from jsr import parallel
 from jsr import train as training
+from jsr.config_rules import check_config
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
 from jsr.protocols import get_protocol, score
-from jsr.recipe import Recipe, check_config
+from jsr.recipe import Recipe
 from jsr.scoring import read_item
 from jsr.validation import Validation
 from jsr.weights import load_network, to_levels

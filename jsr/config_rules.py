@@ -1,0 +1,65 @@
+"""What the values of a config may be."""
+
+from jsr import color, losses, protocols
+from jsr.errors import UserError
+from jsr.lookup import find
+
+STAGES = ("pixel", "gan")
+PENALTIES = ("none", "gradient_penalty", "r1")
+
+
+def check_config(config) -> None:
+    """Raise UserError for values that would fail, or do something else than they say, later."""
+    if not config.stages or list(config.stages) != [s for s in STAGES if s in config.stages]:
+        raise UserError(f"stages is {tuple(config.stages)}: expected some of {STAGES}, in order")
+    _choice(config, "dtype", ("float32", "bfloat16"))
+    _choice(config, "protocol", tuple(protocols.PROTOCOLS))
+    _choice(config, "channels", tuple(color.CHANNELS))
+    _check_channels(config)
+    for name in config.stages:
+        find("pixel loss", config[name].pixel_loss, losses.PIXEL)
+    if "gan" in config.stages:
+        find("adversarial loss", config.gan.adversarial, losses.ADVERSARIAL)
+        _choice(config, "gan.penalty", PENALTIES)
+    if not 0 <= config.data.resident <= 1:
+        raise UserError(f"data.resident is {config.data.resident}: expected a share, 0 to 1")
+    positive = ["scale", "data.patch", "data.batch_size", "accumulate", "steps_per_dispatch"]
+    positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped"]
+    positive += [f"{name}.steps" for name in config.stages]
+    for key in positive:
+        if _value(config, key) < 1:
+            raise UserError(f"{key} is {_value(config, key)}: expected at least 1")
+    periods = ["log_every", "eval_every", "save_every"] + [f"{n}.steps" for n in config.stages]
+    for key in periods:
+        if _value(config, key) % config.steps_per_dispatch:
+            raise UserError(
+                f"{key} is {_value(config, key)}: expected a multiple of steps_per_dispatch,"
+                f" {config.steps_per_dispatch}"
+            )
+
+
+def _check_channels(config) -> None:
+    source = protocols.PROTOCOLS[config.protocol].source
+    if source != config.channels:
+        fitting = [name for name, p in protocols.PROTOCOLS.items() if p.source == config.channels]
+        raise UserError(
+            f"protocol is {config.protocol!r}, which shrinks and enlarges {source}, but channels is"
+            f" {config.channels!r}: expected one of {', '.join(fitting)}"
+        )
+    if config.channels == "rgb":
+        return
+    if "gan" in config.stages:
+        raise UserError("stages has gan, which needs RGB: with channels 'y' use pixel alone")
+    if config.pixel.perceptual_weight:
+        raise UserError("pixel.perceptual_weight needs RGB: with channels 'y' it must be 0")
+
+
+def _value(config, dotted: str):
+    for part in dotted.split("."):
+        config = config[part]
+    return config
+
+
+def _choice(config, key: str, known: tuple) -> None:
+    if _value(config, key) not in known:
+        raise UserError(f"{key} is {_value(config, key)!r}: expected one of {', '.join(known)}")
