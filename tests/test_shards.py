@@ -8,7 +8,7 @@ import pytest
 from test_processes import Launch, commands, largest_difference, photos  # noqa: F401
 
 from configs import base, srgan
-from jsr import memory, parallel, shards, step_cost, step_plan, topology
+from jsr import machine, memory, parallel, shards, step_cost, step_plan, topology
 from jsr.checkpoint import Checkpoints
 from jsr.errors import UserError
 from jsr.recipe import Recipe
@@ -18,7 +18,8 @@ from jsr.steps import AXIS
 def make_config(shared: bool, **changes):
     config = srgan.get_config()
     config.generator.hparams.update(features=16, blocks=1)
-    config.discriminator.hparams.update(features=8, dense=16)
+    config.discriminator.name = "patchgan"
+    config.discriminator.hparams = {"features": 16, "layers": 1}
     config.scale, config.data.patch, config.data.batch_size = 2, 8, 8
     config.shard_state = shared
     for name in ("pixel", "gan"):
@@ -67,8 +68,8 @@ def test_shared_out_and_replicated_states_train_alike(kind, accumulate):
     whole, parts = (train(recipe, kind) for recipe in made)
     begun = made[0].start()
     split = [x for x in jax.tree.leaves(parts) if not x.is_fully_replicated]
-    # Kernels of G, the moving average, both moments; of D as well.
-    assert len(split) >= 4 * (1 + (kind == "gan")) * 2
+    # Kernels of G, their average, both moments; those of D and both moments.
+    assert len(split) == (11 if kind == "gan" else 8)
     pairs = [*zip(leaves(whole), leaves(parts), strict=True)]
     assert max(float(np.abs(a - b).max()) for a, b in pairs) < 1e-6
     moved = zip(leaves(whole.gen.params), leaves(begun.gen.params), strict=True)
@@ -141,7 +142,9 @@ def test_each_device_has_its_part_of_a_large_state():
     assert memory.list_remedies(part, part.stages[0], need, room=10) == []
 
 
-def test_preflight_knows_of_it():
+def test_preflight_knows_of_it(monkeypatch):
+    monkeypatch.setattr(machine, "product_peak", lambda _dtype: 4e9)
+    monkeypatch.setattr(machine, "bandwidth", lambda: 4e9)
     where = topology.open_topology("cpu:4")
     stage = Recipe(large(False), parallel.make_mesh(where.devices)).stages[0]
     whole, part = (step_plan.plan_step(large(shared), where, stage, 1) for shared in (False, True))
@@ -180,7 +183,7 @@ def test_an_optimizer_that_may_need_whole_arrays_is_refused():
 @pytest.mark.long
 def test_a_run_goes_on_with_it_and_without(photos, tmp_path):  # noqa: F811
     """Two processes of two devices, then one of one, as one that was left alone."""
-    features = {"generator__hparams__features": 16, "discriminator__hparams__features": 16}
+    features = {"generator__hparams__features": 16}
     launch = Launch(commands(photos, tmp_path / "alone", 1, **features))
     assert launch.finish() == [0], launch.said
     both = {**features, "shard_state": True}
@@ -192,4 +195,4 @@ def test_a_run_goes_on_with_it_and_without(photos, tmp_path):  # noqa: F811
     launch = Launch(commands(photos, tmp_path / "run", 1, **features))
     assert launch.finish() == [0], launch.said
     assert "resumed from step" in launch.text(0)
-    assert largest_difference(tmp_path / "alone", tmp_path / "run") < 2e-3
+    assert largest_difference(tmp_path / "alone", tmp_path / "run") < 2e-4
