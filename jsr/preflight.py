@@ -12,6 +12,7 @@ import json
 import math
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from absl import flags
@@ -66,15 +67,20 @@ def preflight(config, topology, stages, options) -> dict:
     from jsr.step_plan import hbm_limit, largest_batch, plan_step
 
     chips = len(topology.devices)
-    plans = []
-    for stage in stages:
+
+    def plan(stage):
         print(f"compiling the {stage.name} stage for {topology.name}", file=sys.stderr)
         start = time.perf_counter()
-        plan = plan_step(config, topology, stage, config.data.batch_size // chips)
-        plans.append(plan)
+        made = plan_step(config, topology, stage, config.data.batch_size // chips)
         # Compiling takes minutes: what is known is told before the next.
-        told = f"{_gb(plan.hbm)}, {1e3 * sum(plan.seconds(topology)):.2f} ms a step"
-        print(f"done in {time.perf_counter() - start:.0f} s: {told}", file=sys.stderr)
+        told = f"{_gb(made.hbm)}, {1e3 * sum(made.seconds(topology)):.2f} ms a step"
+        seconds = time.perf_counter() - start
+        print(f"the {stage.name} stage took {seconds:.0f} s: {told}", file=sys.stderr)
+        return made
+
+    # For TPUs a compilation keeps one core busy; devices of this machine are measured meanwhile.
+    with ThreadPoolExecutor(len(stages) if topology.chip else 1) as pool:
+        plans = list(pool.map(plan, stages))
     worst = max(plans, key=lambda plan: (not plan.fits, plan.hbm or math.inf))
     if options.search:
         print("looking for the largest batch", file=sys.stderr)
