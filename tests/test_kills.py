@@ -10,13 +10,18 @@ from test_processes import LINE, Launch, commands, photos  # noqa: F401
 
 KILLS, SEED = 20, 6
 # Long enough that the kills fall into both stages.
-RUN = {"pixel__steps": 80, "gan__steps": 160, "eval_every": 20}
+RUN = {"pixel__steps": 100, "gan__steps": 140, "eval_every": 20}
 
 
 def kill(launch: Launch, rng: random.Random) -> str:
-    """Send SIGTERM or SIGKILL to one of them some time after the run has begun; what happened."""
+    """Send SIGTERM or SIGKILL to one of them some time after it has begun; says what happened."""
     launch.until(" photos of ")
-    time.sleep(rng.uniform(0, 4))
+    # In steps and not in seconds, so that a fast machine is not done before the last kill.
+    steps = rng.randrange(9)
+    while sum("step/s" in line for line in launch.said[0]) < steps:
+        assert launch.processes[0].poll() is None, launch.said
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0, 0.2))
     number, victim = rng.choice([signal.SIGTERM, signal.SIGKILL]), rng.randrange(2)
     launch.processes[victim].send_signal(number)
     sent = time.monotonic()
@@ -36,7 +41,7 @@ def test_twenty_random_kills_change_no_bit(photos, tmp_path):  # noqa: F811
     """A sum of two numbers is the same in either order: the final states are equal bit for bit."""
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     launch = Launch(commands(photos, alone, **RUN))
-    assert launch.finish() == [0, 0], launch.said
+    assert launch.finish(900) == [0, 0], launch.said
     rng, stages = random.Random(SEED), set()
     print(f"seed {SEED}")
     for number in range(KILLS):
@@ -45,7 +50,7 @@ def test_twenty_random_kills_change_no_bit(photos, tmp_path):  # noqa: F811
         assert not (killed / "table.json").exists(), "done before the last kill: make RUN longer"
         stages |= {s for s in ("pixel", "gan") if f"{s}  step" in launch.text(0)}
     launch = Launch(commands(photos, killed, **RUN))
-    assert launch.finish() == [0, 0], launch.said
+    assert launch.finish(900) == [0, 0], launch.said
     assert stages == {"pixel", "gan"}
     assert runs.differing(alone, killed) == []
     for name in ("pixel.safetensors", "gan.safetensors", "table.json"):
