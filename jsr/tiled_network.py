@@ -42,6 +42,7 @@ class TiledNetwork:
         ensemble: bool = False,
     ):
         self.network, self.ensemble = network, ensemble
+        self.wished = (tile, overlap)
         self._tile, self._overlap, self._most = tile, overlap, BATCH
         self._programs: dict[tuple, object] = {}
         self._alone: set[tuple] = set()
@@ -57,43 +58,47 @@ class TiledNetwork:
         Out of memory, the tiles are made smaller and all come again. Raises FloatingPointError
         for an output that is not finite, UserError where even small tiles do not fit.
         """
+        return (tile for _, tile in self.several([lr]))
+
+    def several(self, lrs: list[np.ndarray]) -> Iterator[tuple[int, Tile]]:
+        """`tiles` of pictures of one size, which share batches; with their indices in `lrs`."""
         while True:
             try:
-                yield from self._tiles(lr)
+                yield from self._several(lrs)
                 return
             except Exception as error:
                 if not tile_memory.is_out_of_memory(error):
                     raise
-                self._shrink(lr, error)
+                self._shrink(lrs[0], error)
 
-    def _tiles(self, lr: np.ndarray) -> Iterator[Tile]:
-        size = lr.shape[:2]
-        sides = self._sides(lr)
+    def _several(self, lrs: list[np.ndarray]) -> Iterator[tuple[int, Tile]]:
+        size = lrs[0].shape[:2]
+        sides = self._sides(lrs[0])
         overlap = self._around() if any(a < b for a, b in zip(sides, size, strict=True)) else 0
         rows, columns = (
             tiling.windows(side, tile, overlap, self._grid)
             for side, tile in zip(size, sides, strict=True)
         )
         one = (len(rows) == 1, len(columns) == 1)
-        inside = None
+        placed = False
         if any(one) and self._on_canvas(size):
             # What is one window in a direction takes any length there: few lengths for all.
+            placed = True
             sides = [canvas.canvas_side(n) if o else n for n, o in zip(size, one, strict=True)]
-            lr, inside = canvas.place(lr, *sides)
-            lr = np.concatenate([lr, inside], axis=-1)
+            lrs = [np.concatenate(canvas.place(lr, *sides), axis=-1) for lr in lrs]
             rows, columns = (
                 [tiling.Window(0, side, 0, side)] if o else lines
                 for side, o, lines in zip(sides, one, (rows, columns), strict=True)
             )
         feather = 0 if self._is_exact(overlap, one) else overlap // 2
-        batch, ahead = self._batching(rows, columns)
-        parts = tiling.enlarge_tiled(
-            self._run, lr, self.scale, rows, columns, feather, batch, ahead
+        batch, ahead = self._batching(rows, columns, len(lrs))
+        parts = tiling.enlarge_several(
+            self._run, lrs, self.scale, rows, columns, feather, batch, ahead
         )
-        for tile in parts:
+        for index, tile in parts:
             if np.isnan(tile.sr.min()):
                 raise FloatingPointError("the network's output is not finite")
-            yield tile if inside is None else _cut(tile, *(n * self.scale for n in size))
+            yield index, _cut(tile, *(n * self.scale for n in size)) if placed else tile
 
     def _sides(self, lr: np.ndarray) -> tuple[int, int]:
         """The height and width of tiles for a picture."""
@@ -122,9 +127,15 @@ class TiledNetwork:
         """How many pixels of LR a window may have."""
         return self._allowed if self._on_cpu else min(self._allowed, AREA)
 
-    def _batching(self, rows: list, columns: list) -> tuple[int, int]:
+    def at_once(self, height: int, width: int) -> int:
+        """How many pictures of that size are to be given to `several`: two full batches or more."""
+        if self._on_cpu:
+            return 1
+        return int(np.clip(2 * BATCH * AREA // (height * width), 1, 2 * BATCH))
+
+    def _batching(self, rows: list, columns: list, count: int) -> tuple[int, int]:
         """How many windows are run at once, and how many batches are begun ahead."""
-        if self._on_cpu or len(rows) * len(columns) == 1:
+        if self._on_cpu or len(rows) * len(columns) * count == 1:
             return 1, 0
         area = (rows[0].stop - rows[0].start) * (columns[0].stop - columns[0].start)
         return int(np.clip(self._allowed // area, 1, self._most)), 1
