@@ -1,4 +1,7 @@
-"""The enlarged film put together: segments' packets, and the source's sound and all else."""
+"""The enlarged film put together: segments' packets, and the source's sound and all else.
+
+Times stay as they are: MP4 and MOV hold any, Matroska and WebM milliseconds.
+"""
 
 import os
 from collections.abc import Iterator
@@ -47,6 +50,8 @@ def split_streams(source: Path, target: Path) -> tuple[list[int], list[str]]:
         for stream in container.streams:
             if stream.index == main.index:
                 continue
+            if stream.type == "data" and _codec_name(stream) == "bin_data" and container.chapters():
+                continue  # the titles of chapters, which are written anew
             if _can_hold(_form(target), stream):
                 kept.append(stream.index)
             else:
