@@ -109,6 +109,7 @@ class FilmReader:
         with open_film(self.path) as container:
             stream = main_stream(container, self.path)
             stream.thread_type = "AUTO"
+            stream.codec_context.options = {"err_detect": "crccheck"}
             yield container, stream
 
     def _decoded(self, container, stream, start: int | None = None) -> Iterator[av.VideoFrame]:

@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from jsr.film_color import Planes, to_planes
+from jsr.film_color import BT601, Planes, to_planes
 
 TIME_BASE = Fraction(1, 12800)
 SOUND = 16000
@@ -46,7 +46,7 @@ def write_film(
     step = int(1 / rate / time_base)
     times = [i * step for i in range(len(frames))] if times is None else times
     height, width = frames[0].shape[:2]
-    planes = planes or Planes()
+    planes = planes or Planes(matrix=BT601)  # as players guess of small film
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as film:
         film.metadata.update(tags or {})
@@ -88,6 +88,18 @@ def write_film(
                 packet.pts = packet.dts = 1000 * second + 100
                 packet.duration = 500
                 film.mux(packet)
+    return path
+
+
+def damaged_film(path, count=24, codec="libx264", **more):
+    """A film in whose middle some bytes of a picture are others."""
+    write_film(path, moving(count, 96, 128), codec=codec, **more)
+    with av.open(str(path)) as film:
+        some = [bytes(p) for p in film.demux(film.streams.video[0]) if p.size > 100]
+    data = path.read_bytes()
+    wrong = max(some[len(some) // 2 :], key=len)
+    place = data.index(wrong) + len(wrong) // 3
+    path.write_bytes(data[:place] + bytes(range(60, 90)) + data[place + 30 :])
     return path
 
 
