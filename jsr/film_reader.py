@@ -109,7 +109,9 @@ class FilmReader:
         with open_film(self.path) as container:
             stream = main_stream(container, self.path)
             stream.thread_type = "AUTO"
-            stream.codec_context.options = {"err_detect": "crccheck"}
+            if stream.codec_context.name == "ffv1":
+                # Else frames that fail their checksum are filled up from others without a word.
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
             yield container, stream
 
     def _decoded(self, container, stream, start: int | None = None) -> Iterator[av.VideoFrame]:
