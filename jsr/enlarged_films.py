@@ -82,7 +82,12 @@ class EnlargedFilms:
         elif segments.notes:
             print(f"{job.target}: {segments.frames} frames are done already")
         if not segments.complete:
-            _fill(reader, model, encoding, segments, job)
+            try:
+                _fill(reader, model, encoding, segments, job)
+            except UserError as error:
+                if not isinstance(error.__cause__, OSError):
+                    segments.remove()  # a rerun would end in the same place
+                raise
         if reader.misplaced:
             logging.warning(
                 "%s: %d frames had the time of one before: moved by a tick",

@@ -85,33 +85,42 @@ class FilmReader:
 
         Raises UserError where the size changes, or when no frame is shown at `start`.
         """
-        with self._opened() as (container, stream):
-            if start is not None:
-                early = start - int(RUN_UP / self.facts.time_base)
-                with suppress(av.FFmpegError):
-                    container.seek(early, stream=stream)
-            last, known = None, self.damaged
-            for decoded in self._decoded(container, stream, start):
-                pts = self._time(decoded, last)
-                if start is not None and pts < start:
-                    continue
-                if start is not None and last is None and pts != start:
-                    raise UserError(f"{self.path}: has no frame at {self._seconds(start)} s")
-                if last is not None and pts <= last:
-                    self.misplaced += 1
-                    pts = last + 1
-                last = pts
-                damaged, known = self.damaged - known, self.damaged
-                yield Frame(self._pixels(decoded, pts), pts, decoded.duration or 0, damaged)
+        known, last = self.damaged, None
+        for decoded in self._from(start):
+            pts = self._time(decoded, last)
+            if last is not None and pts <= last:
+                self.misplaced += 1
+                pts = last + 1
+            last = pts
+            damaged, known = self.damaged - known, self.damaged
+            yield Frame(self._pixels(decoded, pts), pts, decoded.duration or 0, damaged)
+
+    def _from(self, start: int | None) -> Iterator[av.VideoFrame]:
+        """Decoded frames, the first of them that which is shown at `start`."""
+        if start is None:
+            with self._opened() as (container, stream):
+                yield from self._decoded(container, stream)
+            return
+        # Where seeking does not find it, all frames before are decoded.
+        for early in (start - int(RUN_UP / self.facts.time_base), None):
+            with self._opened() as (container, stream):
+                if early is not None:
+                    with suppress(av.FFmpegError):
+                        container.seek(early, stream=stream)
+                frames = self._decoded(container, stream, start)
+                late = (f for f in frames if f.pts is not None and f.pts >= start)
+                first = next(late, None)
+                if first is not None and first.pts == start:
+                    yield first
+                    yield from frames
+                    return
+        raise UserError(f"{self.path}: has no frame at {self._seconds(start)} s")
 
     @contextmanager
     def _opened(self):
         with open_film(self.path) as container:
             stream = main_stream(container, self.path)
             stream.thread_type = "AUTO"
-            if stream.codec_context.name == "ffv1":
-                # Else frames that fail their checksum are filled up from others without a word.
-                stream.codec_context.options = {"err_detect": "crccheck+explode"}
             yield container, stream
 
     def _decoded(self, container, stream, start: int | None = None) -> Iterator[av.VideoFrame]:
