@@ -1,9 +1,10 @@
 """Films read frame by frame: RGB arrays with their times, and what else a film states of itself."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from itertools import chain, dropwhile
 from pathlib import Path
 
 import av
@@ -47,6 +48,7 @@ class FilmFacts:
     height: int
     width: int
     time_base: Fraction
+    start: int
     rate: Fraction
     count: int | None
     end: float | None
@@ -85,36 +87,47 @@ class FilmReader:
 
         Raises UserError where the size changes, or when no frame is shown at `start`.
         """
-        known, last = self.damaged, None
-        for decoded in self._from(start):
+        known = self.damaged
+        for decoded, pts in self._timed(start):
+            damaged, known = self.damaged - known, self.damaged
+            yield Frame(self._pixels(decoded, pts), pts, decoded.duration or 0, damaged)
+
+    def _timed(self, start: int | None) -> Iterator[tuple[av.VideoFrame, int]]:
+        """Decoded frames and their times, from the one that is shown at `start` on."""
+        early = None if start is None else start - int(RUN_UP / self.facts.time_base)
+        if early is not None and early > self.facts.start:
+            with self._opened() as (container, stream):
+                with suppress(av.FFmpegError):
+                    container.seek(early, stream=stream)
+                frames = self._decoded(container, stream, start)
+                first = next(frames, None)
+                whole = first is not None and first.key_frame
+                while first is not None and (first.pts is None or first.pts < start):
+                    first = next(frames, None)
+                if whole and first is not None and first.pts == start:
+                    yield from self._ordered(chain([first], frames))
+                    return
+        # Where seeking does not find it, all frames before are decoded.
+        with self._opened() as (container, stream):
+            timed = self._ordered(self._decoded(container, stream, start))
+            if start is not None:
+                timed = dropwhile(lambda pair: pair[1] < start, timed)
+                first = next(timed, None)
+                if first is None or first[1] != start:
+                    raise UserError(f"{self.path}: has no frame at {self._seconds(start)} s")
+                timed = chain([first], timed)
+            yield from timed
+
+    def _ordered(self, frames: Iterable) -> Iterator[tuple[av.VideoFrame, int]]:
+        """Frames and their times; a time that goes back becomes one tick later than the last."""
+        last = None
+        for decoded in frames:
             pts = self._time(decoded, last)
             if last is not None and pts <= last:
                 self.misplaced += 1
                 pts = last + 1
             last = pts
-            damaged, known = self.damaged - known, self.damaged
-            yield Frame(self._pixels(decoded, pts), pts, decoded.duration or 0, damaged)
-
-    def _from(self, start: int | None) -> Iterator[av.VideoFrame]:
-        """Decoded frames, the first of them that which is shown at `start`."""
-        if start is None:
-            with self._opened() as (container, stream):
-                yield from self._decoded(container, stream)
-            return
-        # Where seeking does not find it, all frames before are decoded.
-        for early in (start - int(RUN_UP / self.facts.time_base), None):
-            with self._opened() as (container, stream):
-                if early is not None:
-                    with suppress(av.FFmpegError):
-                        container.seek(early, stream=stream)
-                frames = self._decoded(container, stream, start)
-                late = (f for f in frames if f.pts is not None and f.pts >= start)
-                first = next(late, None)
-                if first is not None and first.pts == start:
-                    yield first
-                    yield from frames
-                    return
-        raise UserError(f"{self.path}: has no frame at {self._seconds(start)} s")
+            yield decoded, pts
 
     @contextmanager
     def _opened(self):
@@ -216,6 +229,7 @@ def _facts(container, stream, first: av.VideoFrame) -> FilmFacts:
         height=first.height,
         width=first.width,
         time_base=stream.time_base,
+        start=stream.start_time or 0,
         rate=rate,
         count=stream.frames or _estimate(container, stream, rate),
         end=_end(stream),

@@ -174,6 +174,16 @@ def test_what_is_large_enough_is_only_resized(network):
     assert np.abs(sr - expected).max() <= 0.51
 
 
+@pytest.mark.parametrize("channels", ["rgb", "y"])
+def test_frames_together_are_as_each_alone(channels):
+    frames = [CAT[:20, :24], CAT[9:29, 3:27], CAT[:20, 7:31]]
+    network = make_network(channels=channels, noise=0.02)
+    enlarge = Enlargement({2: TiledNetwork(network)}, TargetSize(scale=2.5))
+    for frame, sr in zip(frames, enlarge.several(frames), strict=True):
+        np.testing.assert_array_equal(sr, enlarge(frame)[0])
+    assert enlarge.at_once(20, 24) == 1
+
+
 def test_the_nearest_scale_of_several_is_used():
     seen = []
 

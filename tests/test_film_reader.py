@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from films import TIME_BASE, damaged_film, moving, write_film
 
+from jsr import film_reader
 from jsr.errors import UserError
 from jsr.film_color import BT601, BT709, Planes
 from jsr.film_reader import FilmReader
@@ -67,7 +68,9 @@ def test_all_planes_are_read(tmp_path, pixel_format, planes, most):
         assert np.abs(frame.pixels.astype(float) - expected).max() / top * 255 <= most
 
 
-def test_reading_starts_where_it_is_told(tmp_path):
+@pytest.mark.parametrize("run_up", [10, 0.2])
+def test_reading_starts_where_it_is_told(tmp_path, monkeypatch, run_up):
+    monkeypatch.setattr(film_reader, "RUN_UP", run_up)
     rgb = list(moving(40))
     times = [i * 512 + (i % 3) for i in range(40)]
     path = write_film(tmp_path / "a.mp4", rgb, times, codec="libx264", options={"g": "9"})
@@ -78,6 +81,22 @@ def test_reading_starts_where_it_is_told(tmp_path):
         np.testing.assert_array_equal(part[0].pixels, whole[start].pixels)
     with pytest.raises(UserError, match=r"has no frame at 0\.00 s"):
         read(path, 5)
+
+
+@pytest.mark.parametrize("run_up", [10, 0.2])
+@pytest.mark.parametrize("name", ["a.avi", "a.ts", "a.h264"])
+def test_reading_starts_anywhere_without_an_index_or_times(tmp_path, monkeypatch, name, run_up):
+    monkeypatch.setattr(film_reader, "RUN_UP", run_up)
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    path = write_film(tmp_path / name, moving(30), codec=codec, time_base=Fraction(1, 25))
+    _, whole = read(path)
+    assert len(whole) == 30
+    times = [frame.pts for frame in whole]
+    assert np.ptp(np.diff(times)) == 0
+    for start in (1, 17):
+        _, part = read(path, times[start])
+        assert [frame.pts for frame in part] == times[start:]
+        np.testing.assert_array_equal(part[0].pixels, whole[start].pixels)
 
 
 def test_facts(tmp_path):

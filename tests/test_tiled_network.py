@@ -78,6 +78,29 @@ def test_networks_that_see_farther_fade_and_can_be_exact(name):
     np.testing.assert_allclose(joined(TiledNetwork(network, tile=0), lr), expected, atol=1e-5)
 
 
+def test_pictures_of_one_size_share_batches(monkeypatch):
+    network = make_network(noise=0.05)
+    lrs = [picture(20, 30, 3) * share for share in (1, 0.8, 0.6, 0.4, 0.2)]
+    tiled = TiledNetwork(network, tile=16, overlap=8)
+    monkeypatch.setattr(TiledNetwork, "_on_cpu", False)
+    monkeypatch.setattr(tiled_network, "BATCH", 4)
+    monkeypatch.setattr(tiled, "_most", 4)
+    sizes = []
+    run = tiled._run
+    monkeypatch.setattr(tiled, "_run", lambda windows: sizes.append(windows.shape) or run(windows))
+    made = [np.empty((40, 60, 3), np.float32) for _ in lrs]
+    for index, tile in tiled.several(lrs):
+        made[index][tile.rows, tile.columns] = tile.sr
+    for lr, sr in zip(lrs, made, strict=True):
+        np.testing.assert_allclose(sr, joined(TiledNetwork(network), lr), atol=1e-5)
+    assert len(set(sizes)) == 1 and 1 < sizes[0][0] <= 4 and len(sizes) < 5
+    assert (
+        tiled.at_once(512, 512) == 8
+        and tiled.at_once(16, 16) == 8
+        and tiled.at_once(9999, 999) == 1
+    )
+
+
 def test_the_ensemble_of_tiles_is_that_of_the_picture():
     network = make_network(noise=0.1)
     lr = picture(23, 31, 3)
