@@ -13,8 +13,9 @@ from tqdm import tqdm
 from jsr import film_container, film_encoders, film_segments
 from jsr.enlargement import Enlargement
 from jsr.errors import UserError
+from jsr.film_facts import FilmFacts
 from jsr.film_formats import FilmOptions, default_codec
-from jsr.film_reader import FilmFacts, FilmReader, Frame
+from jsr.film_reader import FilmReader, Frame
 from jsr.film_segments import Segments
 from jsr.film_writer import Encoding, SegmentWriter
 from jsr.picture_jobs import Job

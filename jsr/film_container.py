@@ -14,8 +14,8 @@ from absl import logging
 from av.stream import Discard
 
 from jsr.errors import UserError
+from jsr.film_facts import FilmFacts, main_stream, open_film
 from jsr.film_formats import WRITERS
-from jsr.film_reader import FilmFacts, main_stream, open_film
 from jsr.film_segments import Segments
 from jsr.film_writer import Encoding
 

@@ -15,7 +15,7 @@ COUNT_BASE = Fraction(1, 1000)
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
-    """How frames are encoded. `colors`: as in `jsr.film_reader.FilmFacts`."""
+    """How frames are encoded. `colors`: as in `jsr.film_facts.FilmFacts`."""
 
     encoder: str
     options: tuple[tuple[str, str], ...]

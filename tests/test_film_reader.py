@@ -8,7 +8,7 @@ from films import TIME_BASE, damaged_film, moving, write_film
 
 from jsr import film_reader
 from jsr.errors import UserError
-from jsr.film_color import BT601, BT709, Planes
+from jsr.film_color import BT601, Planes
 from jsr.film_reader import FilmReader
 
 TIMES = [0, 512, 1024, 1100, 3000, 3600]
@@ -99,67 +99,12 @@ def test_reading_starts_anywhere_without_an_index_or_times(tmp_path, monkeypatch
         np.testing.assert_array_equal(part[0].pixels, whole[start].pixels)
 
 
-def test_facts(tmp_path):
-    colors = {"color_range": 2, "colorspace": 1, "color_primaries": 1, "color_trc": 13}
-    path = write_film(
-        tmp_path / "a.mp4", codec="libx264", colors=colors, aspect=Fraction(4, 3), turn=90
-    )
-    facts = FilmReader(path).facts
-    assert (facts.height, facts.width, facts.count, facts.rate) == (48, 64, 6, 25)
-    assert facts.colors == colors and facts.planes == Planes(8, 2, 2, BT709, full=True)
-    assert facts.aspect == Fraction(4, 3) and facts.sideways and len(facts.turn) == 9
-    assert not facts.interlaced and not facts.alpha
-    assert facts.end == pytest.approx(0.24) and facts.whole_end == pytest.approx(0.24)
-
-
-def test_the_matrix_is_guessed_by_the_size_and_then_stated(tmp_path):
-    small = FilmReader(write_film(tmp_path / "a.mkv")).facts
-    assert small.planes.matrix == small.colors["colorspace"] == BT601
-    large = write_film(tmp_path / "b.mkv", [np.zeros((720, 1280, 3), np.uint8)])
-    assert FilmReader(large).facts.colors["colorspace"] == BT709
-
-
 def test_one_frame_is_a_film(tmp_path):
     _, frames = read(write_film(tmp_path / "a.mp4", moving(1), codec="libx264"))
     assert len(frames) == 1
 
 
-def test_interlaced_film_is_known(tmp_path):
-    options = {"x264-params": "interlaced=1:tff=1"}
-    path = write_film(tmp_path / "a.mkv", codec="libx264", options=options)
-    assert FilmReader(path).facts.interlaced
-
-
 # ---- what is wrong with a file
-
-
-def test_files_that_are_no_films_are_told(tmp_path):
-    (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.mp4").write_text("no film" * 100)
-    (tmp_path / "folder.mp4").mkdir()
-    whole = write_film(tmp_path / "whole.mp4", codec="libx264").read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    for name, told in [
-        ("absent.mp4", "no such file"),
-        ("empty.mp4", r"is empty \(zero bytes\)"),
-        ("text.mp4", "is not a film that can be read"),
-        ("folder.mp4", "is a folder"),
-        ("cut.mp4", "is cut short or damaged"),
-    ]:
-        with pytest.raises(UserError, match=rf"{name}: .*{told}"):
-            FilmReader(tmp_path / name)
-
-
-def test_sound_alone_is_no_film(tmp_path):
-    import av
-
-    with av.open(str(tmp_path / "a.mkv"), "w") as film:
-        audio = film.add_stream("flac", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), "s16", "mono")
-        frame.sample_rate = 8000
-        film.mux(audio.encode(frame))
-    with pytest.raises(UserError, match=r"a\.mkv: has no video in it"):
-        FilmReader(tmp_path / "a.mkv")
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])

@@ -62,7 +62,7 @@ def test_films_lie_among_pictures(here):
     assert [job.is_film for job in plan_jobs(["in/deep/*", "out"])] == [False, True]
     assert plan_jobs(["in/a.png", "still.mp4"])[0].is_film
     for target in ("e.png", "e.avi"):
-        with pytest.raises(UserError, match="cannot write a film as .*; use one of .mp4, .m4v"):
+        with pytest.raises(UserError, match=r"cannot write a film as .*; use one of \.mp4, \.m4v"):
             plan_jobs(["in/deep/e.mp4", target])
 
 
