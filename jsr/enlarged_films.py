@@ -74,7 +74,7 @@ class EnlargedFilms:
         reader = FilmReader(job.source)
         model, encoding = self._plan(reader.facts, job.target)
         film_container.check_encoding(job.target, encoding)
-        kept, lost = film_container.split_streams(job.source, job.target)
+        kept, lost = film_container.split_streams(job.source, job.target, encoding)
         for line in [*_remarks(reader.facts, encoding, model), *_drops(lost, job.target)]:
             logging.warning("%s: %s", job.source, line)
         segments = Segments(job.target, film_segments.identify(job.source, model, encoding))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 from absl import logging
-from av.stream import Discard
+from av.stream import Discard, Disposition
 
 from jsr.errors import UserError
 from jsr.film_facts import FilmFacts, main_stream, open_film
@@ -42,21 +42,26 @@ def check_encoding(target: Path, encoding: Encoding) -> None:
         ) from error
 
 
-def split_streams(source: Path, target: Path) -> tuple[list[int], list[str]]:
+def split_streams(source: Path, target: Path, encoding: Encoding) -> tuple[list[int], list[str]]:
     """The source's other streams that the target can hold, by index, and in words the others."""
-    kept, lost = [], []
+    form, kept, lost = _form(target), [], []
     with open_film(source) as container:
         main = main_stream(container, source)
         for stream in container.streams:
-            if stream.index == main.index:
+            if stream.index == main.index or _is_written_anew(container, stream, form):
                 continue
-            if stream.type == "data" and _codec_name(stream) == "bin_data" and container.chapters():
-                continue  # the titles of chapters, which are written anew
-            if _can_hold(_form(target), stream):
-                kept.append(stream.index)
+            if _can_hold(form, [stream]):
+                kept.append(stream)
             else:
-                lost.append(f"{stream.type} ({_codec_name(stream)})")
-    return kept, lost
+                lost.append(stream)
+        if not _can_hold(form, kept, encoding):
+            # Each alone would do, but not together.
+            alone, kept = kept, []
+            for stream in alone:
+                held = _can_hold(form, [*kept, stream], encoding)
+                (kept if held else lost).append(stream)
+        words = [f"{stream.type} ({_codec_name(stream)})" for stream in lost]
+        return [stream.index for stream in kept], words
 
 
 def assemble(
@@ -86,8 +91,10 @@ def assemble(
                 video = _add_video(output, first.streams.video[0], encoding, facts, form)
                 _describe(stream, video)
             elif stream.index in kept:
-                streams[stream.index] = output.add_stream_from_template(stream, opaque=True)
-                _describe(stream, streams[stream.index])
+                copy = _copy_stream(output, stream, form)
+                if copy is not None:
+                    streams[stream.index] = copy
+                    _describe(stream, copy)
         tags = {k: v for k, v in container.metadata.items() if k.lower() not in OWN_TAGS}
         output.metadata.update(tags)
         output.set_chapters(container.chapters())
@@ -199,14 +206,44 @@ def _describe(stream, copy) -> None:
     copy.disposition = int(stream.disposition)
 
 
-def _can_hold(form: str, stream) -> bool:
+def _can_hold(form: str, streams: list, encoding: Encoding | None = None) -> bool:
+    """Whether a file that begins with these streams, after the film itself, can be written."""
+    if form == "webm" and any(map(_is_cover, streams)):
+        return False
     try:
         with av.open(BytesIO(), "w", format=form) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            if encoding is not None:
+                encoding.open(trial)
+            for stream in streams:
+                _copy_stream(trial, stream, form)
             trial.start_encoding()
     except (ValueError, av.FFmpegError, OSError):
         return False
     return True
+
+
+def _copy_stream(output, stream, form: str):
+    """A stream for the packets of a source's; None for a cover, which Matroska attaches."""
+    if form != "matroska" or not _is_cover(stream):
+        return output.add_stream_from_template(stream, opaque=True)
+    kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
+    with av.open(stream.container.name) as container:
+        packets = container.demux(container.streams[stream.index])
+        data = next(bytes(packet) for packet in packets if packet.size)
+    output.add_attachment(f"cover.{kind}", f"image/{kind}", data)
+    return None
+
+
+def _is_cover(stream) -> bool:
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def _is_written_anew(container, stream, form: str) -> bool:
+    """Whether a stream of data follows from what is stated otherwise: titles of chapters, times."""
+    if stream.type != "data":
+        return False
+    titles = _codec_name(stream) == "bin_data" and bool(container.chapters())
+    return titles or (form in ("mp4", "mov") and "timecode" in stream.metadata)
 
 
 def _codec_name(stream) -> str:

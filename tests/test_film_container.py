@@ -3,10 +3,12 @@
 import dataclasses
 import os
 from fractions import Fraction
+from io import BytesIO
 
 import av
 import pytest
 from films import moving, packets, shown, write_film
+from PIL import Image
 from test_film_segments import ENCODING, finish
 
 from jsr.errors import UserError
@@ -18,6 +20,9 @@ from jsr.film_segments import Segments
 PARTS = [[0, 900, 1800, 2700, 3600, 4500], [9000, 9001, 9002, 9003, 9004, 9005], [20000, 40000]]
 
 
+VP9 = dataclasses.replace(ENCODING, encoder="libvpx-vp9", options=())
+
+
 def put_together(tmp_path, name, encoding=ENCODING, parts=PARTS, **source):
     times = [time for part in parts for time in part]
     film = write_film(tmp_path / "source.mkv", moving(len(times)), times, **source)
@@ -25,16 +30,18 @@ def put_together(tmp_path, name, encoding=ENCODING, parts=PARTS, **source):
     segments = Segments(target, "made so")
     for part, following in zip(parts, [*parts[1:], [None]], strict=True):
         finish(segments, part, following[0])
-    kept, lost = split_streams(film, target)
+    kept, lost = split_streams(film, target, encoding)
     facts = FilmReader(film).facts
     end = assemble(film, target, segments, encoding, facts, kept)
     return film, target, kept, lost, end
 
 
+@pytest.mark.parametrize("first", [0, 6400])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
-def test_times_are_exact_across_segments(tmp_path, name):
-    _, target, _, _, _ = put_together(tmp_path, name)
-    times = [Fraction(time, 12800) for part in PARTS for time in part]
+def test_times_are_exact_across_segments(tmp_path, name, first):
+    parts = [[time + first for time in part] for part in PARTS]
+    _, target, _, _, _ = put_together(tmp_path, name, parts=parts, sound=True)
+    times = [Fraction(time, 12800) for part in parts for time in part]
     if name.endswith("mkv"):
         assert [abs(a - b) <= Fraction(1, 2000) for a, b in zip(shown(target), times, strict=True)]
     else:
@@ -71,11 +78,42 @@ def test_other_streams_are_copied_packet_by_packet(tmp_path):
         assert made.streams.audio[0].language == "deu"
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_covers_and_timecodes_stay(tmp_path, name):
+    jpeg = BytesIO()
+    Image.new("RGB", (20, 20), "red").save(jpeg, "JPEG")
+    film, source = write_film(tmp_path / "plain.mp4", codec="libx264"), tmp_path / "source.mov"
+    with av.open(str(film)) as plain, av.open(str(source), "w", format="mp4") as output:
+        video = output.add_stream_from_template(plain.streams.video[0], opaque=True)
+        video.metadata["timecode"] = "01:00:00:00"
+        video.codec_context.framerate = 25
+        cover = output.add_mux_stream("mjpeg", width=20, height=20)
+        cover.disposition = int(av.stream.Disposition.attached_pic)
+        packet = av.Packet(jpeg.getvalue())
+        packet.stream, packet.pts, packet.dts, packet.time_base = cover, 0, 0, Fraction(1, 25)
+        output.mux(packet)
+        for packet in plain.demux(plain.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                output.mux(packet)
+    target = tmp_path / name
+    segments = Segments(target, "made so")
+    finish(segments, [0, 512], None)
+    kept, lost = split_streams(source, target, ENCODING)
+    assert kept == [2] and len(lost) == (0 if name == "a.mp4" else 1)
+    assemble(source, target, segments, ENCODING, FilmReader(source).facts, kept)
+    with av.open(str(target)) as made:
+        covers = [s for s in made.streams if s.disposition & av.stream.Disposition.attached_pic]
+        assert [bytes(p) for p in made.demux(covers[0]) if p.size] == [jpeg.getvalue()]
+        if name == "a.mp4":
+            assert made.streams.video[0].metadata["timecode"] == "01:00:00:00"
+
+
 def test_what_a_container_cannot_hold_is_named(tmp_path):
     film = write_film(tmp_path / "a.mkv", sound=True, subtitles="subrip")
-    assert split_streams(film, tmp_path / "b.mp4") == ([1], ["subtitle (srt)"])
-    assert split_streams(film, tmp_path / "b.mkv") == ([1, 2], [])
-    kept, lost = split_streams(film, tmp_path / "b.webm")
+    assert split_streams(film, tmp_path / "b.mp4", ENCODING) == ([1], ["subtitle (srt)"])
+    assert split_streams(film, tmp_path / "b.mkv", ENCODING) == ([1, 2], [])
+    kept, lost = split_streams(film, tmp_path / "b.webm", VP9)
     assert kept == [] and lost == ["audio (aac)", "subtitle (srt)"]
 
 
