@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
 from absl import logging
 from tqdm import tqdm
 
@@ -59,7 +60,7 @@ class EnlargedFilms:
         """
         if not job.target.exists():
             return False
-        _, _, (height, width) = self._sized(FilmReader(job.source).facts)
+        _, (height, width) = self._sized(FilmReader(job.source).facts)
         try:
             facts = FilmReader(job.target).facts
             told = f"of {facts.width}x{facts.height} pixels, not {width}x{height}"
@@ -85,7 +86,7 @@ class EnlargedFilms:
         if not segments.complete:
             try:
                 _fill(reader, model, encoding, segments, job)
-            except UserError as error:
+            except (UserError, FloatingPointError) as error:
                 if not isinstance(error.__cause__, OSError):
                     segments.remove()  # a rerun would end in the same place
                 raise
@@ -102,7 +103,7 @@ class EnlargedFilms:
         segments.remove()
         return problem
 
-    def _sized(self, facts: FilmFacts) -> tuple[Enlargement, FilmFacts, tuple[int, int]]:
+    def _sized(self, facts: FilmFacts) -> tuple[Enlargement, tuple[int, int]]:
         """The model for frames as they are stored, and the height and width that they get."""
         model = self.model
         if facts.sideways:
@@ -110,10 +111,10 @@ class EnlargedFilms:
             fit = None if target.fit is None else target.fit[::-1]
             turned = TargetSize(target.scale, target.height, target.width, fit)
             model = dataclasses.replace(model, target=turned)
-        return model, facts, model.size(facts.height, facts.width)
+        return model, model.size(facts.height, facts.width)
 
     def _plan(self, facts: FilmFacts, target: Path) -> tuple[Enlargement, Encoding]:
-        model, facts, (height, width) = self._sized(facts)
+        model, (height, width) = self._sized(facts)
         encoder, options = film_encoders.find_encoder(self.options, default_codec(target))
         pixel_format, planes = film_encoders.choose_planes(encoder, facts.planes)
         encoding = Encoding(
@@ -171,7 +172,7 @@ def _fill(reader: FilmReader, model, encoding: Encoding, segments: Segments, job
         try:
             while some := reading.result():
                 reading = ahead.submit(_take, frames, count)
-                made = model.several([frame.pixels for frame in some])
+                made = _enlarge(model, some, job)
                 if writing is not None:
                     bar.update(writing.result())
                 writing = behind.submit(work.add, some, made)
@@ -182,6 +183,13 @@ def _fill(reader: FilmReader, model, encoding: Encoding, segments: Segments, job
         finally:
             reading.cancel()
             behind.submit(work.abandon)
+
+
+def _enlarge(model: Enlargement, frames: list[Frame], job: Job) -> list[np.ndarray]:
+    try:
+        return model.several([frame.pixels for frame in frames])
+    except UserError as error:
+        raise UserError(f"{job.source}: {error}") from error
 
 
 def _take(frames: Iterator[Frame], count: int) -> list[Frame]:
@@ -212,7 +220,9 @@ class _Behind:
         return len(frames)
 
     def end(self) -> None:
-        """All frames have come."""
+        """All frames have come. Raises UserError where there was none."""
+        if self.last is None:
+            raise UserError(f"{self.reader.path}: no frame of it can be decoded; copy it again")
         self.damaged += self.reader.damaged - self.told
         if self.writer is not None:
             self._finish(None)

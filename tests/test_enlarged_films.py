@@ -270,7 +270,15 @@ def test_a_network_that_gives_nan_is_told(tmp_path):
     model = Enlargement({2: TiledNetwork(make_network(gain=float("nan")))})
     with pytest.raises(UserError, match=r"a\.mkv: the network's output is not finite: use other"):
         make(source, tmp_path / "b.mp4", model)
-    assert not (tmp_path / "b.mp4").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_a_result_without_room_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("jsr.tile_memory.free_memory", lambda: 1000.0)
+    source = write_film(tmp_path / "a.mkv")
+    with pytest.raises(UserError, match=r"a\.mkv: enlarged to 128x96 it would take"):
+        make(source, tmp_path / "b.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
