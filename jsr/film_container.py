@@ -84,29 +84,35 @@ def assemble(
         av.open(str(segments.files()[0])) as first,
         av.open(str(whole), "w", format=form, container_options=options) as output,
     ):
-        main = main_stream(container, source)
-        streams = {}
-        for stream in container.streams:
-            if stream.index == main.index:
-                video = _add_video(output, first.streams.video[0], encoding, facts, form)
-                _describe(stream, video)
-            elif stream.index in kept:
-                copy = _copy_stream(output, stream, form)
-                if copy is not None:
-                    streams[stream.index] = copy
-                    _describe(stream, copy)
+        template = first.streams.video[0]
+        video, streams = _add_streams(output, container, template, encoding, facts, kept)
         tags = {k: v for k, v in container.metadata.items() if k.lower() not in OWN_TAGS}
         output.metadata.update(tags)
         output.set_chapters(container.chapters())
-        main.discard = Discard.all
+        main_stream(container, source).discard = Discard.all
         copied = _Copied(container, streams, source)
-        for _, _, packet in merge(
-            _video_packets(segments, video, encoding), copied, key=lambda item: item[:2]
-        ):
+        ours = _video_packets(segments, video, encoding)
+        for _, _, packet in merge(ours, copied, key=lambda item: item[:2]):
             _mux(output, packet, copied, packet.stream is video)
     copied.tell()
     os.replace(whole, target)
     return copied.end
+
+
+def _add_streams(output, container, template, encoding, facts, kept) -> tuple:
+    """The streams of the new film in the source's order: the film's, and by index the copies."""
+    form = output.format.name
+    main, video, copies = main_stream(container, Path(container.name)), None, {}
+    for stream in container.streams:
+        if stream.index == main.index:
+            video = _add_video(output, template, encoding, facts, form)
+            _describe(stream, video)
+        elif stream.index in kept:
+            copy = _copy_stream(output, stream, form)
+            if copy is not None:
+                copies[stream.index] = copy
+                _describe(stream, copy)
+    return video, copies
 
 
 class _Copied:
