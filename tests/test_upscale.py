@@ -216,7 +216,7 @@ def test_films_need_pyav_and_say_so(command, no_loading, tmp_path, monkeypatch):
 
 def test_what_does_not_fit_the_container_is_told_before_work(command, tmp_path):
     film = write_film(tmp_path / "a.mkv")
-    with pytest.raises(UserError, match=r"b\.webm: cannot hold libx264: use \.mkv"):
+    with pytest.raises(UserError, match=r"b\.webm: cannot hold libx264: use \.mkv or \.mov"):
         command(film, tmp_path / "b.webm", codec="h264")
     with pytest.raises(UserError, match=r"b\.mp4: libx264 cannot encode .*preset=quick"):
         command(film, tmp_path / "b.mp4", preset="quick")
