@@ -33,8 +33,8 @@ class Interpolation:
         sr = methods.CLASSICAL[self.name](lr * 255.0, self.scale) / 255.0
         yield Tile(slice(0, sr.shape[0]), slice(0, sr.shape[1]), np.clip(sr, 0, 1))
 
-    def several(self, lrs: list[np.ndarray]) -> Iterator[tuple[int, Tile]]:
-        """`tiles` of pictures of one size, with their indices."""
+    def several(self, lrs: list[np.ndarray], dtype=np.float32) -> Iterator[tuple[int, Tile]]:
+        """`tiles` of pictures of one size, with their indices; floats, whatever `dtype` is."""
         return ((index, tile) for index, lr in enumerate(lrs) for tile in self.tiles(lr))
 
     def at_once(self, height: int, width: int) -> int:
@@ -119,7 +119,7 @@ class Enlargement:
         native = (height * way.scale, width * way.scale)
         kept = size == native and not self.back_projection
         srs = [np.empty((*native, channels), dtype if kept else np.float32) for _ in lrs]
-        for index, tile in _planes(way, lrs):
+        for index, tile in _planes(way, lrs, srs[0].dtype):
             _store(tile.sr, srs[index][tile.rows, tile.columns])
             step(tile.sr.size / (len(srs) * srs[0].size))
         if kept:
@@ -179,12 +179,17 @@ class Enlargement:
             )
 
 
-def _planes(way: TiledNetwork | Interpolation, lrs: list[np.ndarray]) -> Iterator[tuple[int, Tile]]:
-    """SR with the channels of LR [h, w, 3 or 1], whatever those of the network are; the index."""
+def _planes(
+    way: TiledNetwork | Interpolation, lrs: list[np.ndarray], dtype
+) -> Iterator[tuple[int, Tile]]:
+    """SR with the channels of LR [h, w, 3 or 1], whatever those of the network are; the index.
+
+    Of `dtype`, or floats in [0, 1].
+    """
     channels = way.network.channels if isinstance(way, TiledNetwork) else 0
     gray = lrs[0].shape[2] == 1
     if channels in (0, lrs[0].shape[2]) and not (channels == 1 and gray):
-        yield from way.several(lrs)
+        yield from way.several(lrs, dtype)
     elif channels == 3:
         for index, tile in way.several([np.repeat(lr, 3, axis=2) for lr in lrs]):
             yield index, Tile(tile.rows, tile.columns, tile.sr.mean(axis=2, keepdims=True))
@@ -230,6 +235,9 @@ def _resample(image, size, scales, dtype, linear: bool = False) -> np.ndarray:
 
 def _store(values: np.ndarray, place: np.ndarray) -> None:
     """Values in [0, 1] into `place`, in its type; a few lines at a time stay in the cache."""
+    if values.dtype == place.dtype:
+        place[...] = values if place.dtype.kind == "u" else np.clip(values, 0, 1)
+        return
     for top in range(0, len(values), LINES // 8):
         lines = slice(top, top + LINES // 8)
         place[lines] = _from_unit(values[lines], place.dtype)

@@ -34,7 +34,9 @@ def check_encoding(target: Path, encoding: Encoding) -> None:
             trial.start_encoding()
     except (ValueError, av.FFmpegError, OSError) as error:
         if "does not support" in str(error):
-            raise UserError(f"{target}: cannot hold {encoding.encoder}: use .mkv or .mov") from error
+            raise UserError(
+                f"{target}: cannot hold {encoding.encoder}: use .mkv or .mov"
+            ) from error
         told = " ".join(f"{key}={value}" for key, value in encoding.options)
         raise UserError(
             f"{target}: {encoding.encoder} cannot encode {encoding.width}x{encoding.height} in"

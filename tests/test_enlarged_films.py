@@ -16,7 +16,7 @@ import pytest
 from films import TIME_BASE, damaged_film, moving, packets, shown, write_film
 from tiny_network import make_network, write_network
 
-from jsr import film_segments
+from jsr import film_segments, tiled_network
 from jsr.enlarged_films import EnlargedFilms
 from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import UserError
@@ -62,6 +62,20 @@ def test_a_film_is_enlarged_frame_by_frame(tmp_path):
         assert sr.shape == (96, 128, 3)
         assert np.abs(sr.astype(int) - network(lr)).max() <= 2
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["b.mkv"]
+
+
+def test_frames_share_batches_on_accelerators(tmp_path, monkeypatch):
+    source = write_film(tmp_path / "a.mkv", moving(13))
+    model = Enlargement({2: TiledNetwork(make_network(noise=0.02))})
+    make(source, tmp_path / "b.mkv", model, LOSSLESS)
+    monkeypatch.setattr(film_segments, "LENGTH", 5)
+    monkeypatch.setattr(tiled_network, "BATCH", 2)
+    monkeypatch.setattr(TiledNetwork, "_on_cpu", False)
+    assert model.at_once(48, 64) == 8
+    make(source, tmp_path / "c.mkv", model, LOSSLESS)
+    assert shown(tmp_path / "b.mkv") == shown(tmp_path / "c.mkv")
+    for one, other in zip(frames(tmp_path / "b.mkv"), frames(tmp_path / "c.mkv"), strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,9 @@ def test_an_alpha_that_hides_nothing_costs_nothing_and_stays(network):
     calls = []
 
     class Counting(TiledNetwork):
-        def several(self, lrs):
+        def several(self, lrs, dtype):
             calls.append(len(lrs))
-            return super().several(lrs)
+            return super().several(lrs, dtype)
 
     enlarge = Enlargement({2: Counting(network)})
     sr, alpha = enlarge(CAT, np.full(CAT.shape[:2], 255, np.uint8))

@@ -94,11 +94,23 @@ def test_pictures_of_one_size_share_batches(monkeypatch):
     for lr, sr in zip(lrs, made, strict=True):
         np.testing.assert_allclose(sr, joined(TiledNetwork(network), lr), atol=1e-5)
     assert len(set(sizes)) == 1 and 1 < sizes[0][0] <= 4 and len(sizes) < 5
-    assert (
-        tiled.at_once(512, 512) == 8
-        and tiled.at_once(16, 16) == 8
-        and tiled.at_once(9999, 999) == 1
-    )
+    assert [tiled.at_once(*size) for size in ((512, 512), (16, 16), (9999, 999))] == [16, 16, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_levels_are_rounded_on_the_device(dtype):
+    network, lr = make_network(noise=0.05), picture(20, 30, 3)
+    expected = joined(TiledNetwork(network), lr)
+    expected = np.rint(expected * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    for tiled in (TiledNetwork(network), TiledNetwork(network, tile=16)):
+        made = np.empty((40, 60, 3), dtype)
+        for _, tile in tiled.several([lr], dtype):
+            assert tile.sr.dtype == dtype
+            made[tile.rows, tile.columns] = tile.sr
+        assert np.abs(made.astype(int) - expected).max() <= (1 if dtype == np.uint16 else 0)
+    broken = TiledNetwork(make_network(gain=float("nan")))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        list(broken.several([lr], dtype))
 
 
 def test_the_ensemble_of_tiles_is_that_of_the_picture():
