@@ -87,7 +87,7 @@ def identify(source: Path, model: Enlargement, encoding: Encoding) -> str:
         if not isinstance(way, TiledNetwork):
             told.update(way.name.encode())
             continue
-        told.update(repr((way.network.facts["model"], way.network.facts["hparams"])).encode())
+        told.update(repr((way.network.facts["model"], way.network.facts.get("hparams"))).encode())
         told.update(repr((way.ensemble, way.wished)).encode())
         for leaf in jax.tree.leaves(way.network.variables):
             told.update(np.asarray(leaf).tobytes())

@@ -112,6 +112,17 @@ def test_colours_stay(tmp_path, codec, bits, full, matrix, sampling):
         assert np.abs(difference).mean() < 1.5
 
 
+def test_colours_stay_when_players_would_guess_otherwise(tmp_path):
+    """Of small film they guess BT.601, of large film BT.709: what was guessed is stated."""
+    source = write_film(tmp_path / "a.mkv", moving(1))
+    model = Enlargement({16: Interpolation("nearest", 16)})
+    make(source, tmp_path / "b.mkv", model, LOSSLESS)
+    facts = FilmReader(tmp_path / "b.mkv").facts
+    assert facts.height == 768 and facts.colors["colorspace"] == BT601
+    before, after = frames(source)[0], frames(tmp_path / "b.mkv")[0]
+    assert np.abs(after.mean((0, 1)) - before.mean((0, 1))).max() < 0.15
+
+
 def test_rotation_and_the_shape_of_pixels_stay(tmp_path):
     source = write_film(tmp_path / "a.mp4", codec="libx264", turn=90, aspect=Fraction(8, 9))
     before = FilmReader(source).facts
