@@ -76,6 +76,8 @@ def main(words: list[str], options) -> None:
     path = Path(options.json) if options.json else None
     if path and not path.parent.is_dir():
         raise UserError(f"--json {path}: there is no folder {path.parent}")
+    if words[0] in ("train", "data", "compile"):
+        _set_up(options)
     rows = []
     try:
         for row in COMMANDS[words[0]](options):
@@ -92,9 +94,7 @@ def _train(options) -> Iterator[dict]:
     from jsr.step_speed import step_row, variants
 
     against = "torch" in list_of(options.against)
-    batches, patches = (_numbers(options, name) for name in ("batch", "patch"))
-    if options.config is None:
-        batches = batches or [4, 16]
+    batches, patches = _batches(options), _numbers(options, "patch")
     for config in variants(_config(options), batches, patches, options.sweep):
         yield step_row(config, options.rounds, against)
     if options.loop:
@@ -176,9 +176,6 @@ def config_words(arguments: list[str]) -> list[str]:
 def _config(options):
     """The config of --config; else SRResNet x4 of the paper, on the embedded photographs."""
     if options.config is not None:
-        from jsr import parallel
-
-        parallel.setup(options.config.deterministic)
         return options.config
     from configs import srresnet
 
@@ -193,6 +190,20 @@ def _small(options):
     config.generator.name = "msrresnet"
     config.generator.hparams = {"features": 24, "blocks": 8, "tail": "light", "base": "bilinear"}
     return config
+
+
+def _batches(options) -> list[int]:
+    """Those of --batch, else the published pair, else those of --config: none named here."""
+    return _numbers(options, "batch") or ([4, 16] if options.config is None else [])
+
+
+def _set_up(options) -> None:
+    """As the training that is measured does."""
+    from jsr import parallel
+
+    config = _config(options)
+    examples = math.gcd(*(_batches(options) or [config.data.batch_size]))
+    parallel.setup(config.deterministic, examples // max(config.accumulate, 1))
 
 
 def _numbers(options, name: str) -> list[int]:

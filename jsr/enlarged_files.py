@@ -1,19 +1,19 @@
 """Files through an enlargement: many with a bar, one through a pipe; what fails is named."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
 from absl import logging
-from tqdm import tqdm
 
-from jsr import images, picture_jobs
+from jsr import film_formats, images, picture_jobs
 from jsr.enlargement import Enlargement, Progress
-from jsr.errors import UserError
+from jsr.errors import PartlyDone, UserError
+from jsr.film_formats import FilmOptions
 from jsr.folders import raise_failures
 from jsr.images import WRITERS, Animation, Picture
 from jsr.picture_jobs import Job
+from jsr.progress_bar import open_bar
 
 # A word for standard input and output.
 STREAM = "-"
@@ -22,15 +22,16 @@ BAR = "{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} MP [{elapsed}<{remaining}, 
 
 @dataclasses.dataclass(frozen=True)
 class EnlargedFiles:
-    """What `model` makes of picture files.
+    """What `model` makes of picture files, and of films.
 
     quality: of formats that lose, None for their default. all_frames: of animations, else the
-    first is taken, with a warning.
+    first is taken, with a warning. films: how those are encoded.
     """
 
     model: Enlargement
     quality: int | None = None
     all_frames: bool = False
+    films: FilmOptions = dataclasses.field(default_factory=FilmOptions)
 
     def run(self, jobs: list[Job], overwrite: bool = False) -> None:
         """Do the jobs, with a bar; of several, those that are done already only to `overwrite`.
@@ -38,13 +39,26 @@ class EnlargedFiles:
         Several processes share them out, see `picture_jobs.share_of_process`.
         Raises PartlyDone, naming them, when some failed, and UserError when all did.
         """
-        failed: list[str] = []
         again = overwrite or len(jobs) == 1
         jobs = picture_jobs.share_of_process(jobs)
+        pictures = [job for job in jobs if not job.is_film]
+        films = [job for job in jobs if job.is_film]
+        failed = self._run_pictures(pictures, again)
+        damaged = self._run_films(films, again, failed) if films else []
+        if len(jobs) == 1 and failed:
+            raise UserError(failed[0])
+        if damaged and len(failed) < len(jobs):
+            lines = [f"error: {line}" for line in failed] + damaged
+            made = f"{len(jobs) - len(failed)} of {len(jobs)} enlarged"
+            raise PartlyDone("\n".join([*lines, made]))
+        raise_failures(failed, len(jobs), "enlarged")
+
+    def _run_pictures(self, jobs: list[Job], again: bool) -> list[str]:
+        """Do them; in words what failed."""
+        failed: list[str] = []
         megapixels = self._left(jobs, again, failed)
-        if done := len(jobs) - len(megapixels) - len(failed):
-            print(f"{done} of {len(jobs)} are done already; --overwrite makes them again")
-        with _bar(sum(megapixels.values())) as bar:
+        _tell_done(len(jobs) - len(megapixels) - len(failed), len(jobs))
+        with open_bar(BAR, "MP", max(sum(megapixels.values()), 1e-6)) as bar:
 
             def enlarge(read: tuple[Job, Picture | Animation]) -> Picture | Animation:
                 job, picture = read
@@ -54,10 +68,25 @@ class EnlargedFiles:
                 )
 
             done = picture_jobs.run_jobs(list(megapixels), self._read_job, enlarge, self._write_job)
-            failed += [problem for _, problem in done if problem is not None]
-        if len(jobs) == 1 and failed:
-            raise UserError(failed[0])
-        raise_failures(failed, len(jobs), "enlarged")
+            return failed + [problem for _, problem in done if problem is not None]
+
+    def _run_films(self, jobs: list[Job], again: bool, failed: list[str]) -> list[str]:
+        """Do them, adding to what failed; in words which of those that were made are damaged."""
+        film_formats.require_pyav()
+        from jsr.enlarged_films import EnlargedFilms  # PyAV is optional
+
+        films = EnlargedFilms(self.model, self.films)
+        damaged, skipped = [], 0
+        for job in jobs:
+            try:
+                if not again and films.is_done(job):
+                    skipped += 1
+                elif (problem := films.run(job)) is not None:
+                    damaged.append(problem)
+            except UserError as error:
+                failed.append(str(error))
+        _tell_done(skipped, len(jobs))
+        return damaged
 
     def pipe(self, words: list[str], form: str | None) -> None:
         """One picture from standard input, to standard output (as `form`: png, ...), or both."""
@@ -126,6 +155,11 @@ class EnlargedFiles:
         return images.encode_animation(made.frames, made, form, name, self.quality)
 
 
+def _tell_done(count: int, of: int) -> None:
+    if count:
+        print(f"{count} of {of} are done already; --overwrite makes them again")
+
+
 def _enlarge_picture(
     picture: Picture, model: Enlargement, name: str, progress: Progress | None
 ) -> Picture:
@@ -139,13 +173,3 @@ def _enlarge_picture(
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     return dataclasses.replace(picture, pixels=pixels, alpha=alpha)
-
-
-def _bar(megapixels: float) -> tqdm:
-    """A bar over megapixels of the results, with their rate and the time that is left."""
-    on_terminal = sys.stderr.isatty()
-    # Pseudo-terminals without a size say 0, for which tqdm would show nothing.
-    sized = on_terminal and min(os.get_terminal_size(sys.stderr.fileno())) > 0
-    width = {"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}
-    total = max(megapixels, 1e-6)
-    return tqdm(total=total, unit="MP", bar_format=BAR, disable=not on_terminal, **width)

@@ -14,6 +14,8 @@ from jsr.tiling import Tile
 
 # Lines that are resized at a time.
 LINES = 256
+# What frames of a film that are enlarged together may take.
+FRAMES_BYTES = 1e9
 # Of Y in BT.601, which networks of one channel take, in [0, 1].
 BLACK, SPAN = 16 / 255, 219 / 255
 # Called with the part of the picture, of 1, that has just been done.
@@ -30,6 +32,14 @@ class Interpolation:
         """SR of LR [h, w, c] in [0, 1], as one tile."""
         sr = methods.CLASSICAL[self.name](lr * 255.0, self.scale) / 255.0
         yield Tile(slice(0, sr.shape[0]), slice(0, sr.shape[1]), np.clip(sr, 0, 1))
+
+    def several(self, lrs: list[np.ndarray], dtype=np.float32) -> Iterator[tuple[int, Tile]]:
+        """`tiles` of pictures of one size, with their indices; floats, whatever `dtype` is."""
+        return ((index, tile) for index, lr in enumerate(lrs) for tile in self.tiles(lr))
+
+    def at_once(self, height: int, width: int) -> int:
+        """How many pictures of that size are to be given to `several`."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Enlargement:
         self._check_room(pixels)
         if not plain:
             values = alphas.fill_hidden(values, _to_unit(alpha))
-        sr = self._enlarge(values, pixels.dtype, lambda part: step(part * share))
+        (sr,) = self._enlarge([values], pixels.dtype, lambda part: step(part * share))
         if alpha is None:
             return sr, None
         if plain:
@@ -78,28 +88,48 @@ class Enlargement:
         size, scales = self._target(alpha.shape)
         return sr, _resample(alpha[..., None], size, scales, alpha.dtype)[..., 0]
 
+    def several(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """Frames [h, w, 3] of one size, each as by calling, but in the same batches.
+
+        Raises as calling does.
+        """
+        self._check_room(frames[0], len(frames))
+        values = [_to_unit(frame) for frame in frames]
+        return self._enlarge(values, frames[0].dtype, lambda part: None)
+
+    def at_once(self, height: int, width: int) -> int:
+        """How many frames of that size keep the device busy, in bounded memory."""
+        _, scales = self._target((height, width))
+        way = self._way(max(scales))
+        fitting = FRAMES_BYTES // (12 * height * width * way.scale**2)
+        return int(np.clip(fitting, 1, way.at_once(height, width)))
+
     def _target(self, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple]:
         return self.target.of(*shape[:2], max(self.ways))
 
-    def _enlarge(self, lr: np.ndarray, dtype, step: Progress) -> np.ndarray:
-        """[h, w, c] in [0, 1] to the target size, in `dtype`."""
-        size, scales = self._target(lr.shape)
+    def _enlarge(self, lrs: list[np.ndarray], dtype, step: Progress) -> list[np.ndarray]:
+        """Each [h, w, c] in [0, 1] to the target size, in `dtype`."""
+        size, scales = self._target(lrs[0].shape)
         if max(scales) <= 1:
             # The picture is large enough already: nothing for a network to do.
             step(1.0)
-            return _resample(lr, size, scales, dtype, self.linear)
+            return [_resample(lr, size, scales, dtype, self.linear) for lr in lrs]
         way = self._way(max(scales))
-        height, width, channels = lr.shape
+        height, width, channels = lrs[0].shape
         native = (height * way.scale, width * way.scale)
         kept = size == native and not self.back_projection
-        sr = np.empty((*native, channels), dtype if kept else np.float32)
-        for tile in _planes(way, lr):
-            _store(tile.sr, sr[tile.rows, tile.columns])
-            step(tile.sr.size / sr.size)
+        srs = [np.empty((*native, channels), dtype if kept else np.float32) for _ in lrs]
+        for index, tile in _planes(way, lrs, srs[0].dtype):
+            _store(tile.sr, srs[index][tile.rows, tile.columns])
+            step(tile.sr.size / (len(srs) * srs[0].size))
         if kept:
-            return sr
+            return srs
         scales = tuple(scale / way.scale for scale in scales)
-        linear = self.linear and size != native
+        return [self._fit(*pair, size, scales, dtype) for pair in zip(lrs, srs, strict=True)]
+
+    def _fit(self, lr, sr, size, scales, dtype) -> np.ndarray:
+        """SR of the native size to the target size, made to agree with LR where that is wished."""
+        linear = self.linear and size != sr.shape[:2]
         if not self.back_projection:
             return _resample(sr, size, scales, dtype, linear)
         sr = _resample(sr, size, scales, np.float32, linear)
@@ -107,7 +137,8 @@ class Enlargement:
 
     def _enlarge_alpha(self, alpha: np.ndarray, step: Progress) -> np.ndarray:
         """[h, w] by the network, without ringing."""
-        sr = self._enlarge(_to_unit(alpha)[..., None], alpha.dtype, step)[..., 0]
+        (sr,) = self._enlarge([_to_unit(alpha)[..., None]], alpha.dtype, step)
+        sr = sr[..., 0]
         for limit, clip in zip(alphas.bounds(alpha), (np.maximum, np.minimum), strict=True):
             rows, columns = (
                 np.arange(out) * side // out
@@ -133,14 +164,14 @@ class Enlargement:
             sr[..., one] = back(projected)
         return sr
 
-    def _check_room(self, pixels: np.ndarray) -> None:
+    def _check_room(self, pixels: np.ndarray, count: int = 1) -> None:
         (height, width), scales = self._target(pixels.shape)
         way = self._way(max(scales))
         native = (pixels.shape[0] * way.scale, pixels.shape[1] * way.scale)
         needed = height * width * pixels.itemsize
         if (height, width) != native or self.back_projection:
             needed += 4 * (native[0] * native[1] + height * width)
-        needed *= pixels.shape[2]
+        needed *= pixels.shape[2] * count
         if needed > tile_memory.free_memory():
             raise UserError(
                 f"enlarged to {width}x{height} it would take {needed / 1e9:.1f} GB of memory, more"
@@ -148,23 +179,32 @@ class Enlargement:
             )
 
 
-def _planes(way: TiledNetwork | Interpolation, lr: np.ndarray) -> Iterator[Tile]:
-    """SR with the channels of LR [h, w, 3 or 1], whatever those of the network are."""
-    channels, gray = way.network.channels if isinstance(way, TiledNetwork) else 0, lr.shape[2] == 1
-    if channels in (0, lr.shape[2]) and not (channels == 1 and gray):
-        yield from way.tiles(lr)
+def _planes(
+    way: TiledNetwork | Interpolation, lrs: list[np.ndarray], dtype
+) -> Iterator[tuple[int, Tile]]:
+    """SR with the channels of LR [h, w, 3 or 1], whatever those of the network are; the index.
+
+    Of `dtype`, or floats in [0, 1].
+    """
+    channels = way.network.channels if isinstance(way, TiledNetwork) else 0
+    gray = lrs[0].shape[2] == 1
+    if channels in (0, lrs[0].shape[2]) and not (channels == 1 and gray):
+        yield from way.several(lrs, dtype)
     elif channels == 3:
-        for tile in way.tiles(np.repeat(lr, 3, axis=2)):
-            yield Tile(tile.rows, tile.columns, tile.sr.mean(axis=2, keepdims=True))
+        for index, tile in way.several([np.repeat(lr, 3, axis=2) for lr in lrs]):
+            yield index, Tile(tile.rows, tile.columns, tile.sr.mean(axis=2, keepdims=True))
     elif gray:
-        for tile in way.tiles(BLACK + SPAN * lr):
-            yield Tile(tile.rows, tile.columns, np.clip((tile.sr - BLACK) / SPAN, 0, 1))
+        for index, tile in way.several([BLACK + SPAN * lr for lr in lrs]):
+            sr = np.clip((tile.sr - BLACK) / SPAN, 0, 1)
+            yield index, Tile(tile.rows, tile.columns, sr)
     else:
-        ycbcr = color.rgb_to_ycbcr(255 * lr)
-        for tile in way.tiles((ycbcr[..., :1] / 255).astype(np.float32)):
-            chroma = _bicubic_part(ycbcr[..., 1:], tile, way.scale)
+        ycbcr = [color.rgb_to_ycbcr(255 * lr) for lr in lrs]
+        luma = [(planes[..., :1] / 255).astype(np.float32) for planes in ycbcr]
+        for index, tile in way.several(luma):
+            chroma = _bicubic_part(ycbcr[index][..., 1:], tile, way.scale)
             rgb = color.ycbcr_to_rgb(np.concatenate([255 * tile.sr, chroma], axis=2))
-            yield Tile(tile.rows, tile.columns, np.clip(rgb / 255, 0, 1).astype(np.float32))
+            sr = np.clip(rgb / 255, 0, 1).astype(np.float32)
+            yield index, Tile(tile.rows, tile.columns, sr)
 
 
 def _bicubic_part(lr: np.ndarray, tile: Tile, scale: int) -> np.ndarray:
@@ -195,6 +235,9 @@ def _resample(image, size, scales, dtype, linear: bool = False) -> np.ndarray:
 
 def _store(values: np.ndarray, place: np.ndarray) -> None:
     """Values in [0, 1] into `place`, in its type; a few lines at a time stay in the cache."""
+    if values.dtype == place.dtype:
+        place[...] = values if place.dtype.kind == "u" else np.clip(values, 0, 1)
+        return
     for top in range(0, len(values), LINES // 8):
         lines = slice(top, top + LINES // 8)
         place[lines] = _from_unit(values[lines], place.dtype)

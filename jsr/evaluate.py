@@ -45,7 +45,7 @@ def define_flags() -> None:
     families = "LR made by today's or older MATLAB, by BasicSR in Python, or files"
     choice("lr", "symmetric", [*LR_FAMILIES, "files"], families)
     text("lr_dir", None, "the folder of LR files, where not in the dataset's usual place")
-    text("metrics", "psnr,ssim", "also ms_ssim, lpips_alexnet, lpips_vgg16, niqe")
+    text("metrics", "psnr,ssim", "also ssim_matlab, ms_ssim, lpips_alexnet, lpips_vgg16, niqe")
     text("niqe_model", None, "modelparameters.mat of NIQE's authors, for the metric niqe_published")
     flags.DEFINE_bool(
         "ensemble", False, "average over the eight orientations; names of files get a +"

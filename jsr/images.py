@@ -71,7 +71,7 @@ def allow_pixels(count: int) -> None:
     Image.MAX_IMAGE_PIXELS = count
 
 
-def list_pictures(folder: Path) -> list[Path]:
+def list_pictures(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     """The pictures in a folder and the folders in it, sorted by their path in it.
 
     Chosen by suffix (any case); hidden files and folders are skipped, links to folders are not
@@ -85,9 +85,9 @@ def list_pictures(folder: Path) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder, onerror=_raise_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in files if _names_picture(name)]
+        found += [Path(place, name) for name in files if _has_suffix(name, suffixes)]
     if not found:
-        raise UserError(f"{folder}: no pictures in it; looked for {', '.join(SUFFIXES)}")
+        raise UserError(f"{folder}: no pictures in it; looked for {', '.join(suffixes)}")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -180,8 +180,8 @@ def write_picture(path: Path, picture: Picture, quality: int | None = None) -> N
     write_whole(path, encode(picture, suffix_format(path), str(path), quality))
 
 
-def _names_picture(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+def _has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
+    return not name.startswith(".") and name.lower().endswith(suffixes)
 
 
 def _raise_unreadable(error: OSError) -> None:

@@ -21,7 +21,7 @@ def main(words: list[str]) -> None:
     from jsr import parallel
     from jsr.train import train
 
-    parallel.setup(config.deterministic)
+    parallel.setup(config.deterministic, config.data.batch_size // max(config.accumulate, 1))
     parallel.start()
     table = train(config, Path(WORKDIR.value or f"runs/{config.name}"), PROFILE.value)
     if table is not None and parallel.process_index() == 0:

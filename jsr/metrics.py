@@ -42,6 +42,17 @@ def ssim(sr: np.ndarray, hr: np.ndarray, data_range: float = 255.0) -> float:
     return float(np.mean([_similarity(x, y, data_range)[0] for x, y in _planes(sr, hr)]))
 
 
+def ssim_matlab(sr: np.ndarray, hr: np.ndarray, data_range: float = 255.0) -> float:
+    """SSIM as the function `ssim` of MATLAB's toolbox has it, which some papers print.
+
+    As `ssim`, but the mean over all pixels, with the pictures' edges repeated beyond them. Raises
+    ValueError as `ssim` does.
+    """
+    _check_pictures(sr, hr, "SSIM", WINDOW)
+    width = [(WINDOW // 2, WINDOW // 2)] * 2 + [(0, 0)] * (sr.ndim - 2)
+    return ssim(*(np.pad(image, width, mode="edge") for image in (sr, hr)), data_range)
+
+
 def ms_ssim(sr: np.ndarray, hr: np.ndarray, data_range: float = 255.0) -> float:
     """Multi-scale structural similarity of pictures [h, w] or [h, w, c], the mean over channels.
 

@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jsr import watch
+from jsr import heap, watch
 from jsr.errors import UserError
 from jsr.steps import AXIS
 
@@ -171,11 +171,19 @@ def process_count() -> int:
     return jax.process_count()
 
 
-def setup(deterministic: bool) -> None:
+def setup(deterministic: bool, examples: int = 1) -> None:
     """Settings that must stand before the first computation.
 
-    `deterministic` makes a GPU's steps repeatable bit for bit, at a cost in speed.
+    deterministic: makes a GPU's steps repeatable bit for bit, at a cost in speed. examples: of a
+    batch that are computed at once; a CPU becomes as many devices as divide them and have a core
+    each, unless JAX was told how many (XLA computes most of a small picture on one core).
     """
+    heap.keep()
+    told = jax.config.jax_num_cpu_devices > 0 or "device_count" in os.environ.get("XLA_FLAGS", "")
+    if not told and not os.environ.get("JAX_COORDINATOR_ADDRESS"):
+        cores = min(len(os.sched_getaffinity(0)), examples)
+        devices = next(n for n in range(max(cores, 1), 0, -1) if examples % n == 0)
+        jax.config.update("jax_num_cpu_devices", devices)
     if deterministic:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()

@@ -8,28 +8,35 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from jsr import images
+from jsr import film_formats, images
 from jsr.errors import UserError
+from jsr.film_formats import names_film
 from jsr.folders import check_distinct, check_folders
 from jsr.images import list_pictures, picture_size, suffix_format
 
 MAGIC = "*?["
+SUFFIXES = (*images.SUFFIXES, *film_formats.SUFFIXES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A picture file and what is to become of it."""
+    """A picture or film and the file that it is to become."""
 
     source: Path
     target: Path
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is of a film, or to become one."""
+        return names_film(self.source) or self.target.suffix.lower() in film_formats.WRITERS
 
 
 def plan_jobs(words: list[str], suffix: str = "", form: str | None = None) -> list[Job]:
     """The jobs of IN ... OUT: files, folders and patterns, into a file or a folder.
 
     Folders are mirrored, and so is what lies below the part of a pattern that has no magic.
-    `suffix` is appended to every name, `form` (png, jpg, ...) replaces the extension. Raises
-    UserError for what does not go together, before any work.
+    `suffix` is appended to every name, `form` (png, jpg, ...; mkv, ...) replaces the extension of
+    pictures or of films. Raises UserError for what does not go together, before any work.
     """
     *sources, out = words
     target = Path(out)
@@ -47,8 +54,8 @@ def plan_jobs(words: list[str], suffix: str = "", form: str | None = None) -> li
         jobs.append(Job(source, path))
     check_distinct([job.source for job in jobs], [job.target for job in jobs])
     for job in jobs:
-        check_target(job.source, job.target)
-    if not several:
+        check_target(job.source, job.target, job.is_film)
+    if not several and not jobs[0].is_film:
         # Before weights are loaded; of several, each fails in its turn.
         picture_size(jobs[0].source, max_bits=16)
     return jobs
@@ -71,11 +78,15 @@ def share_of_process(jobs: list[Job]) -> list[Job]:
     return jobs[process::processes]
 
 
-def check_target(source: Path, target: Path) -> None:
+def check_target(source: Path, target: Path, film: bool = False) -> None:
     """Raise UserError for a target that cannot be written, or that is the source itself."""
-    suffix_format(target)
+    if film:
+        film_formats.check_container(target)
+    else:
+        suffix_format(target)
     if target.exists() and source.exists() and target.samefile(source):
-        raise UserError(f"{target}: is the picture itself; name another OUT, or give --suffix")
+        kind = "film" if film else "picture"
+        raise UserError(f"{target}: is the {kind} itself; name another OUT, or give --suffix")
     folder = target.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -154,12 +165,12 @@ def _expand(word: str) -> list[tuple[Path, Path]]:
     """Each picture that a word names, and its place below OUT."""
     path = Path(word)
     if path.is_dir():
-        return [(found, found.relative_to(path)) for found in list_pictures(path)]
+        return [(found, found.relative_to(path)) for found in list_pictures(path, SUFFIXES)]
     if path.exists() or not _is_magic(word):
         return [(path, Path(path.name))]
     top = Path(*_plain_parts(path)) if _plain_parts(path) else Path()
     matches = (Path(match) for match in sorted(glob.glob(word, recursive=True)))
-    files = [m for m in matches if m.is_file() and m.suffix.lower() in images.SUFFIXES]
+    files = [m for m in matches if m.is_file() and m.suffix.lower() in SUFFIXES]
     if not files:
         raise UserError(f"{word}: no picture has such a name; check the pattern")
     return [(found, found.relative_to(top)) for found in files]
@@ -183,5 +194,9 @@ def _is_pattern(words: list[str]) -> bool:
 
 
 def _renamed(path: Path, suffix: str, form: str | None) -> Path:
-    extension = f".{form}" if form else path.suffix
+    extension = path.suffix
+    if form is not None and (f".{form}".lower() in film_formats.WRITERS) == names_film(path):
+        extension = f".{form}"
+    elif names_film(path) and extension.lower() not in film_formats.WRITERS:
+        extension = film_formats.ELSE
     return path.with_name(f"{path.stem}{suffix}{extension}")

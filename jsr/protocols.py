@@ -119,6 +119,7 @@ LR_FAMILIES = (*resize.EDGES, "basicsr", "unrounded")
 METRICS: dict[str, Callable] = {
     "psnr": metrics.psnr,
     "ssim": metrics.ssim,
+    "ssim_matlab": metrics.ssim_matlab,
     "ms_ssim": metrics.ms_ssim,
 }
 

@@ -43,6 +43,7 @@ class Figure:
 FIGURES = {
     "psnr": Figure("PSNR", 2, "high"),
     "ssim": Figure("SSIM", 4, "high"),
+    "ssim_matlab": Figure("SSIM (MATLAB)", 4, "high"),
     "ms_ssim": Figure("MS-SSIM", 4, "high"),
     "lpips_alexnet": Figure("LPIPS (AlexNet)", 4, "low"),
     "lpips_vgg16": Figure("LPIPS (VGG16)", 4, "low"),

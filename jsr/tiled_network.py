@@ -23,6 +23,7 @@ SMALL = 96**2
 # Compiled shapes that are kept; and how many small pictures get one of their own.
 PROGRAMS, ALONE = 64, 4
 SMALLEST_TILE = 16
+NOT_FINITE = "the network's output is not finite"
 
 
 class TiledNetwork:
@@ -42,6 +43,7 @@ class TiledNetwork:
         ensemble: bool = False,
     ):
         self.network, self.ensemble = network, ensemble
+        self.wished = (tile, overlap)
         self._tile, self._overlap, self._most = tile, overlap, BATCH
         self._programs: dict[tuple, object] = {}
         self._alone: set[tuple] = set()
@@ -57,43 +59,60 @@ class TiledNetwork:
         Out of memory, the tiles are made smaller and all come again. Raises FloatingPointError
         for an output that is not finite, UserError where even small tiles do not fit.
         """
+        return (tile for _, tile in self.several([lr]))
+
+    def several(self, lrs: list[np.ndarray], dtype=np.float32) -> Iterator[tuple[int, Tile]]:
+        """`tiles` of pictures of one size, which share batches; with their indices in `lrs`.
+
+        dtype: uint8 or uint16 for tiles of levels, rounded on the device, of which there is less to
+        bring back; tiles that fade into each other, and averages, stay floats.
+        """
         while True:
             try:
-                yield from self._tiles(lr)
+                yield from self._several(lrs, dtype)
                 return
             except Exception as error:
                 if not tile_memory.is_out_of_memory(error):
                     raise
-                self._shrink(lr, error)
+                self._shrink(lrs[0], error)
 
-    def _tiles(self, lr: np.ndarray) -> Iterator[Tile]:
-        size = lr.shape[:2]
-        sides = self._sides(lr)
+    def _several(self, lrs: list[np.ndarray], dtype) -> Iterator[tuple[int, Tile]]:
+        size = lrs[0].shape[:2]
+        sides = self._sides(lrs[0])
         overlap = self._around() if any(a < b for a, b in zip(sides, size, strict=True)) else 0
         rows, columns = (
             tiling.windows(side, tile, overlap, self._grid)
             for side, tile in zip(size, sides, strict=True)
         )
         one = (len(rows) == 1, len(columns) == 1)
-        inside = None
+        placed = False
         if any(one) and self._on_canvas(size):
             # What is one window in a direction takes any length there: few lengths for all.
+            placed = True
             sides = [canvas.canvas_side(n) if o else n for n, o in zip(size, one, strict=True)]
-            lr, inside = canvas.place(lr, *sides)
-            lr = np.concatenate([lr, inside], axis=-1)
+            lrs = [np.concatenate(canvas.place(lr, *sides), axis=-1) for lr in lrs]
             rows, columns = (
                 [tiling.Window(0, side, 0, side)] if o else lines
                 for side, o, lines in zip(sides, one, (rows, columns), strict=True)
             )
         feather = 0 if self._is_exact(overlap, one) else overlap // 2
-        batch, ahead = self._batching(rows, columns)
-        parts = tiling.enlarge_tiled(
-            self._run, lr, self.scale, rows, columns, feather, batch, ahead
-        )
-        for tile in parts:
-            if np.isnan(tile.sr.min()):
-                raise FloatingPointError("the network's output is not finite")
-            yield tile if inside is None else _cut(tile, *(n * self.scale for n in size))
+        batch, ahead = self._batching(rows, columns, len(lrs))
+        broken: list[jax.Array] = []
+
+        def run_to_levels(windows: np.ndarray) -> jax.Array:
+            sr, nan = _to_levels(self._run(windows), np.dtype(dtype))
+            broken.append(nan)
+            return sr
+
+        leveled = np.dtype(dtype).kind == "u" and not feather and not self.ensemble
+        run = run_to_levels if leveled else self._run
+        parts = tiling.enlarge_several(run, lrs, self.scale, rows, columns, feather, batch, ahead)
+        for index, tile in parts:
+            if not leveled and np.isnan(tile.sr.min()):
+                raise FloatingPointError(NOT_FINITE)
+            yield index, _cut(tile, *(n * self.scale for n in size)) if placed else tile
+        if any(map(bool, broken)):
+            raise FloatingPointError(NOT_FINITE)
 
     def _sides(self, lr: np.ndarray) -> tuple[int, int]:
         """The height and width of tiles for a picture."""
@@ -122,9 +141,18 @@ class TiledNetwork:
         """How many pixels of LR a window may have."""
         return self._allowed if self._on_cpu else min(self._allowed, AREA)
 
-    def _batching(self, rows: list, columns: list) -> tuple[int, int]:
+    def at_once(self, height: int, width: int) -> int:
+        """How many pictures of that size to give to `several`: four batches, or as many pictures.
+
+        While one is fetched the next ones are computed; between two calls the device waits.
+        """
+        if self._on_cpu:
+            return 1
+        return int(np.clip(4 * BATCH * AREA // (height * width), 1, 4 * BATCH))
+
+    def _batching(self, rows: list, columns: list, count: int) -> tuple[int, int]:
         """How many windows are run at once, and how many batches are begun ahead."""
-        if self._on_cpu or len(rows) * len(columns) == 1:
+        if self._on_cpu or len(rows) * len(columns) * count == 1:
             return 1, 0
         area = (rows[0].stop - rows[0].start) * (columns[0].stop - columns[0].start)
         return int(np.clip(self._allowed // area, 1, self._most)), 1
@@ -233,6 +261,12 @@ class TiledNetwork:
             raise UserError("out of memory even in small tiles: close other programs") from error
         self._tile = max(tile // 2, SMALLEST_TILE)
         logging.warning("out of memory: going on with tiles of %d pixels", self._tile)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _to_levels(sr: jax.Array, dtype: np.dtype) -> tuple[jax.Array, jax.Array]:
+    """SR in [0, 1] as the nearest levels, and whether there was NaN in it."""
+    return jnp.rint(sr * np.float32(np.iinfo(dtype).max)).astype(dtype), jnp.isnan(sr).any()
 
 
 def _each(turn, images: np.ndarray, orientation: int) -> np.ndarray:

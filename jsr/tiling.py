@@ -101,7 +101,29 @@ def enlarge_tiled(
     networks that see farther. `batch` windows are run at once, and `ahead` batches are begun before
     one is waited for.
     """
-    parts = _parts(run, lr, rows, columns, batch, ahead)
+    several = enlarge_several(run, [lr], scale, rows, columns, feather, batch, ahead)
+    return (tile for _, tile in several)
+
+
+def enlarge_several(
+    run: Run,
+    lrs: list[np.ndarray],
+    scale: int,
+    rows: list[Window],
+    columns: list[Window],
+    feather: int = 0,
+    batch: int = 1,
+    ahead: int = 0,
+) -> Iterator[tuple[int, Tile]]:
+    """`enlarge_tiled` of pictures of one size, whose windows share batches; with their indices."""
+    parts = _parts(run, lrs, rows, columns, batch, ahead)
+    for index in range(len(lrs)):
+        for tile in _tiles(parts, scale, rows, columns, feather):
+            yield index, tile
+
+
+def _tiles(parts, scale, rows, columns, feather) -> Iterator[Tile]:
+    """The tiles of one picture, of the results of its windows."""
     above = None
     for row in rows:
         below, left = {}, None
@@ -147,15 +169,15 @@ def _fade(window: Window, length: int, both: int) -> np.ndarray:
     return fade
 
 
-def _parts(run, lr, rows, columns, batch, ahead) -> Iterator[np.ndarray]:
+def _parts(run, lrs, rows, columns, batch, ahead) -> Iterator[np.ndarray]:
     """The results of all windows, row by row; the last batch is filled up by its last window."""
-    places = [(row, column) for row in rows for column in columns]
+    places = [(lr, row, column) for lr in lrs for row in rows for column in columns]
     begun: list[tuple[int, np.ndarray | jax.Array]] = []
-    for _, alike in groupby(places, lambda place: [w.stop - w.start for w in place]):
+    for _, alike in groupby(places, lambda place: [w.stop - w.start for w in place[1:]]):
         alike = list(alike)
         size = -(-len(alike) // -(-len(alike) // batch))
         for i in range(0, len(alike), size):
-            group = [lr[y.start : y.stop, x.start : x.stop] for y, x in alike[i : i + size]]
+            group = [lr[y.start : y.stop, x.start : x.stop] for lr, y, x in alike[i : i + size]]
             begun.append((len(group), run(np.stack(group + group[-1:] * (size - len(group))))))
             if len(begun) > ahead:
                 yield from _landed(*begun.pop(0))

@@ -1,10 +1,11 @@
-"""Pictures enlarged, from the command line and from Python.
+"""Pictures and films enlarged, from the command line and from Python.
 
 python -m jsr.upscale photo.jpg big.png                    # by the best weights that are shipped
 python -m jsr.upscale photo.jpg big.png --weights W        # a file, a workdir, a name of --list
 python -m jsr.upscale PHOTOS BIG --fit 3840x2160           # a folder, mirrored; rerun to go on
 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m jsr.upscale PHOTOS BIG     # 1 of 2 processes' share
 python -m jsr.upscale 'in/**/*.jpg' BIG --format webp --suffix _x4
+python -m jsr.upscale film.mp4 big.mp4 --fit 3840x2160     # with its sound; rerun to go on
 python -m jsr.upscale - - --format png < photo.jpg > big.png
 """
 
@@ -15,11 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from jsr import command_line, images, methods, picture_jobs, shipped_weights
+from jsr import command_line, film_formats, images, methods, picture_jobs, shipped_weights
 from jsr.enlarged_files import STREAM, EnlargedFiles
 from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import UserError
+from jsr.film_formats import FilmOptions
 from jsr.images import WRITERS
+from jsr.picture_jobs import Job
 from jsr.target_size import TargetSize, parse_target
 from jsr.tiled_network import TiledNetwork
 from jsr.weights import Network, find_weights, load_network
@@ -115,7 +118,12 @@ def define_flags() -> None:
     flags.DEFINE_enum("alpha", "network", ["network", "bicubic"], "how transparency is enlarged")
     yes("linear", False, "resample to other sizes than the network's in linear light")
     whole("back_projection", 0, "rounds that make the result agree with the picture", 0)
-    whole("quality", None, "1 to 100, for JPEG, WebP, AVIF and HEIC", 1, 100)
+    whole(
+        "quality", None, "1 to 100, for JPEG, WebP, AVIF, HEIC, and films instead of --crf", 1, 100
+    )
+    text("codec", None, "of films: h264, hevc, av1, vp9, ffv1, prores, or PyAV's name of another")
+    flags.DEFINE_float("crf", None, "of films: the codec's own quality, less is better and larger")
+    text("preset", None, "of films: the codec's speed, as in slow; for prores its profile")
     text("suffix", "", "appended to names in an OUT folder: _x4")
     text("format", None, f"the format in an OUT folder or pipe: {', '.join(_forms())}")
     flags.DEFINE_enum("frames", "first", ["first", "all"], "of animations")
@@ -132,12 +140,14 @@ def main(words: list[str], options) -> None:
         raise UserError("expected two paths: python -m jsr.upscale IN OUT")
     if options.format and options.format.lower() not in _forms():
         raise UserError(f"--format {options.format}: use one of {', '.join(_forms())}")
+    films = FilmOptions(options.codec, options.crf, options.quality, options.preset)
     weights = options.weights or shipped_weights.default_name(options.scale)
     target = parse_target(options.scale, options.width, options.height, options.fit)
     tile = _parse_tile(options)
     images.allow_pixels(options.max_pixels)
     piped = STREAM in words
     jobs = [] if piped else picture_jobs.plan_jobs(words, options.suffix, options.format)
+    _check_films([job for job in jobs if job.is_film], films)
     model = open_model(
         weights,
         target,
@@ -148,7 +158,7 @@ def main(words: list[str], options) -> None:
         linear=options.linear,
         back_projection=options.back_projection,
     )
-    files = EnlargedFiles(model, options.quality, options.frames == "all")
+    files = EnlargedFiles(model, options.quality, options.frames == "all", films)
     if piped:
         files.pipe(words, options.format)
     else:
@@ -182,8 +192,21 @@ def _parse_tile(options) -> int | None:
     return int(options.tile)
 
 
+def _check_films(jobs: list[Job], options: FilmOptions) -> None:
+    """Raise UserError for films that cannot be made, before weights are loaded."""
+    if not jobs:
+        return
+    film_formats.require_pyav()
+    from jsr import film_encoders, film_reader  # PyAV is optional
+
+    for job in jobs:
+        film_encoders.find_encoder(options, film_formats.default_codec(job.target))
+    if len(jobs) == 1:
+        film_reader.FilmReader(jobs[0].source)
+
+
 def _forms() -> list[str]:
-    return [suffix[1:] for suffix in WRITERS]
+    return [suffix[1:] for suffix in (*WRITERS, *film_formats.WRITERS)]
 
 
 if __name__ == "__main__":

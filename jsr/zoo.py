@@ -52,6 +52,7 @@ def _line(title: str, scales: dict, used: list[int], dataset: str, bench: Path) 
         scores[scale] = _score(method, known, dataset, bench, scale)
     # All of a network's files are of one source and scored in one way.
     how = known.protocol + ("" if known.lr == "symmetric" else f", LR {known.lr}")
+    how += "" if known.ssim == "ssim" else ", MATLAB's ssim"
     count = " to ".join(f"{n:,}" for n in sorted({min(counts), max(counts)}))
     return [title, count, *scores.values(), how, known.source, known.licence]
 
@@ -68,12 +69,21 @@ def _score(method: methods.Method, known: Known, name: str, bench: Path, scale: 
     photos = open_test_pictures(name, scale, str(bench))
     rule = protocols.get_protocol(known.protocol)
     row = scoring.evaluate(
-        method.name, method.produce, photos, photos.title, scale, rule, known.lr, progress=True
+        method.name,
+        method.produce,
+        photos,
+        photos.title,
+        scale,
+        rule,
+        known.lr,
+        ("psnr", known.ssim),
+        progress=True,
     )
-    ours = f"{row['psnr']:.2f} / {row['ssim']:.4f}"
+    ours = f"{row['psnr']:.2f} / {row[known.ssim]:.4f}"
     if name not in known.published[scale]:
         return ours
     psnr, ssim = known.published[scale][name]
     gaps = [f"{round(row['psnr'], 2) - psnr:+.2f}"]
-    gaps += [] if ssim is None else [f"{round(row['ssim'], 4) - ssim:+.4f}"]
+    if ssim is not None:
+        gaps.append(f"{round(row[known.ssim], known.digits) - ssim:+.{known.digits}f}")
     return f"{ours} ({', '.join(gaps)})"

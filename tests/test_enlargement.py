@@ -118,9 +118,9 @@ def test_an_alpha_that_hides_nothing_costs_nothing_and_stays(network):
     calls = []
 
     class Counting(TiledNetwork):
-        def tiles(self, lr):
-            calls.append(lr.shape)
-            return super().tiles(lr)
+        def several(self, lrs, dtype):
+            calls.append(len(lrs))
+            return super().several(lrs, dtype)
 
     enlarge = Enlargement({2: Counting(network)})
     sr, alpha = enlarge(CAT, np.full(CAT.shape[:2], 255, np.uint8))
@@ -172,6 +172,16 @@ def test_what_is_large_enough_is_only_resized(network):
     sr = way(network, target=TargetSize(width=35))(CAT)[0]
     expected = resize.imresize(CAT.astype(float), shape=(30, 35))
     assert np.abs(sr - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("channels", ["rgb", "y"])
+def test_frames_together_are_as_each_alone(channels):
+    frames = [CAT[:20, :24], CAT[9:29, 3:27], CAT[:20, 7:31]]
+    network = make_network(channels=channels, noise=0.02)
+    enlarge = Enlargement({2: TiledNetwork(network)}, TargetSize(scale=2.5))
+    for frame, sr in zip(frames, enlarge.several(frames), strict=True):
+        np.testing.assert_array_equal(sr, enlarge(frame)[0])
+    assert enlarge.at_once(20, 24) == 1
 
 
 def test_the_nearest_scale_of_several_is_used():

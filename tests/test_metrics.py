@@ -1,6 +1,7 @@
 """PSNR and SSIM: equal to scikit-image and to figures by hand; the device equal to the host."""
 
 import math
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,15 @@ import skimage.data
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from jsr.metrics import ms_ssim, ms_ssim_on_device, psnr, psnr_on_device, ssim, ssim_on_device
+from jsr.metrics import (
+    ms_ssim,
+    ms_ssim_on_device,
+    psnr,
+    psnr_on_device,
+    ssim,
+    ssim_matlab,
+    ssim_on_device,
+)
 
 
 def pictures(sigma=12.0, side=96):
@@ -137,6 +146,22 @@ def test_pictures_without_a_window_are_refused():
         ssim(np.zeros((16, 16, 16, 3)), np.zeros((16, 16, 16, 3)))
     with pytest.raises(ValueError, match="nothing to compare"):
         psnr(np.zeros((0, 4)), np.zeros((0, 4)))
+
+
+def test_matlabs_ssim_counts_the_borders_too():
+    sr, hr = (image[..., 1] for image in pictures(sigma=25))
+    blur = partial(gaussian_filter, sigma=1.5, truncate=3.5, mode="nearest")
+    x, y = (image.astype(np.float64) for image in (sr, hr))
+    mean_x, mean_y, c1, c2 = blur(x), blur(y), (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    both = blur(x * y) - mean_x * mean_y
+    one = blur(x * x) - mean_x**2 + blur(y * y) - mean_y**2
+    expected = (
+        (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1) * (2 * both + c2) / (one + c2)
+    )
+    assert ssim_matlab(sr, hr) == pytest.approx(expected.mean(), abs=1e-9)
+    assert ssim_matlab(sr, hr) != pytest.approx(ssim(sr, hr), abs=1e-5)
+    with pytest.raises(ValueError, match="sides of 11 pixels"):
+        ssim_matlab(sr[:10], hr[:10])
 
 
 def shifted_ms_ssim(x, y):

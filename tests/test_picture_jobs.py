@@ -50,6 +50,22 @@ def test_a_folder_is_mirrored(here):
     ]
 
 
+def test_films_lie_among_pictures(here):
+    for name in ("deep/e.mp4", "f.AVI"):
+        (here / "in" / name).write_text("film")
+    out = targets("in", "out", suffix="_2", form="png")
+    assert out[2:5] == ["out/deep/c_2.png", "out/deep/e_2.mp4", "out/deep/er/d_2.png"]
+    assert out[5:] == ["out/f_2.mkv"]
+    assert targets("in", "out", form="webm")[-1] == "out/f.webm"
+    assert targets("in/*.AVI", "out", form="mov") == ["out/f.mov"]
+    assert targets("in/deep/e.mp4", "out/") == ["out/e.mp4"]
+    assert [job.is_film for job in plan_jobs(["in/deep/*", "out"])] == [False, True]
+    assert plan_jobs(["in/a.png", "still.mp4"])[0].is_film
+    for target in ("e.png", "e.avi"):
+        with pytest.raises(UserError, match=r"cannot write a film as .*; use one of \.mp4, \.m4v"):
+            plan_jobs(["in/deep/e.mp4", target])
+
+
 def test_patterns_and_several_words(here):
     assert targets("in/*.*", "out") == ["out/a.png", "out/b.jpg"]
     assert targets("in/**/*.png", "out") == ["out/a.png", "out/deep/c.png"]

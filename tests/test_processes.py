@@ -58,7 +58,7 @@ class Launch:
             assert time.monotonic() < end and self.processes[0].poll() is None, self.said
             time.sleep(0.05)
 
-    def finish(self, seconds: float = 180) -> list[int]:
+    def finish(self, seconds: float = 400) -> list[int]:
         """Exit codes, once all have ended; those that have not by then are killed."""
         end = time.monotonic() + seconds
         for process in self.processes:

@@ -78,6 +78,41 @@ def test_networks_that_see_farther_fade_and_can_be_exact(name):
     np.testing.assert_allclose(joined(TiledNetwork(network, tile=0), lr), expected, atol=1e-5)
 
 
+def test_pictures_of_one_size_share_batches(monkeypatch):
+    network = make_network(noise=0.05)
+    lrs = [picture(20, 30, 3) * share for share in (1, 0.8, 0.6, 0.4, 0.2)]
+    tiled = TiledNetwork(network, tile=16, overlap=8)
+    monkeypatch.setattr(TiledNetwork, "_on_cpu", False)
+    monkeypatch.setattr(tiled_network, "BATCH", 4)
+    monkeypatch.setattr(tiled, "_most", 4)
+    sizes = []
+    run = tiled._run
+    monkeypatch.setattr(tiled, "_run", lambda windows: sizes.append(windows.shape) or run(windows))
+    made = [np.empty((40, 60, 3), np.float32) for _ in lrs]
+    for index, tile in tiled.several(lrs):
+        made[index][tile.rows, tile.columns] = tile.sr
+    for lr, sr in zip(lrs, made, strict=True):
+        np.testing.assert_allclose(sr, joined(TiledNetwork(network), lr), atol=1e-5)
+    assert len(set(sizes)) == 1 and 1 < sizes[0][0] <= 4 and len(sizes) < 5
+    assert [tiled.at_once(*size) for size in ((512, 512), (16, 16), (9999, 999))] == [16, 16, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_levels_are_rounded_on_the_device(dtype):
+    network, lr = make_network(noise=0.05), picture(20, 30, 3)
+    expected = joined(TiledNetwork(network), lr)
+    expected = np.rint(expected * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    for tiled in (TiledNetwork(network), TiledNetwork(network, tile=16)):
+        made = np.empty((40, 60, 3), dtype)
+        for _, tile in tiled.several([lr], dtype):
+            assert tile.sr.dtype == dtype
+            made[tile.rows, tile.columns] = tile.sr
+        assert np.abs(made.astype(int) - expected).max() <= (1 if dtype == np.uint16 else 0)
+    broken = TiledNetwork(make_network(gain=float("nan")))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        list(broken.several([lr], dtype))
+
+
 def test_the_ensemble_of_tiles_is_that_of_the_picture():
     network = make_network(noise=0.1)
     lr = picture(23, 31, 3)

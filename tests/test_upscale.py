@@ -1,8 +1,10 @@
 """`python -m jsr.upscale` and `jsr.upscale.upscale`: options, refusals before work, arrays."""
 
 import os
+import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -10,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
+from films import damaged_film, write_film
 from PIL import Image
 from tiny_network import make_network, write_network
 
 from jsr import images, resize, shipped_weights, upscale
 from jsr.errors import PartlyDone, UserError
+from jsr.film_reader import FilmReader
 from jsr.images import Picture, read_picture, write_picture
 from jsr.target_size import TargetSize
 
@@ -173,6 +177,75 @@ def test_a_bad_file_is_named_and_the_others_are_done(command, tmp_path):
     with pytest.raises(PartlyDone, match=r"in/b\.png: is not a picture") as caught:
         command(tmp_path / "in", tmp_path / "out")
     assert str(caught.value).endswith("\n1 of 2 enlarged")
+
+
+# ---- films
+
+
+def test_films_of_a_folder_are_enlarged_with_its_pictures(command, tmp_path, capsys):
+    write(tmp_path / "in" / "a.png", 4, 6)
+    write_film(tmp_path / "in" / "deep" / "b.mkv", sound=True)
+    write_film(tmp_path / "in" / "c.avi", codec="mpeg4", time_base=Fraction(1, 25))
+    (tmp_path / "in" / "d.mp4").write_text("no film")
+    options = {"suffix": "_x2", "format": "webp", "preset": "ultrafast", "crf": 30}
+    for again in (False, True):
+        with pytest.raises(
+            PartlyDone, match=r"in/d\.mp4: is not a film that can be read"
+        ) as caught:
+            command(tmp_path / "in", tmp_path / "out", **options)
+        assert str(caught.value).endswith("\n3 of 4 enlarged")
+        told = capsys.readouterr().out
+        assert ("1 of 1 are done already" in told and "2 of 3 are done" in told) == again
+    made = {p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.glob("out/**/*.*")}
+    assert made == {"a_x2.webp", "deep/b_x2.mkv", "c_x2.mkv"}
+    facts = FilmReader(tmp_path / "out/deep/b_x2.mkv").facts
+    assert (facts.height, facts.width) == (96, 128)
+
+
+def test_a_folder_of_films_alone(command, tmp_path):
+    write_film(tmp_path / "in" / "a.mkv")
+    command(tmp_path / "in", tmp_path / "out", format="mp4", preset="ultrafast")
+    assert (tmp_path / "out/a.mp4").exists()
+
+
+def test_a_damaged_film_is_made_but_not_all_is_good(command, tmp_path):
+    source = damaged_film(tmp_path / "a.mkv")
+    with pytest.raises(PartlyDone, match=r"a\.mkv: .* are damaged, .*b\.mp4 is made of the rest"):
+        command(source, tmp_path / "b.mp4", preset="ultrafast")
+    assert (tmp_path / "b.mp4").exists()
+
+
+def test_mistakes_with_films_are_told_before_work(command, no_loading, tmp_path):
+    film = write_film(tmp_path / "a.mkv")
+    picture = write(tmp_path / "a.png", 4, 4)
+    for source, name, options, told in [
+        (film, "b.png", {}, "b.png: cannot write a film as '.png'; use one of .mp4"),
+        (film, "b.avi", {}, "b.avi: cannot write a film as '.avi'"),
+        (film, "a.mkv", {}, "is the film itself; name another OUT"),
+        (film, "b.mp4", {"codec": "xyz"}, "--codec xyz: PyAV has no such encoder"),
+        (film, "b.mp4", {"crf": 99}, "--crf 99: h264 takes"),
+        (tmp_path / "absent.mp4", "b.mp4", {}, "absent.mp4: no such file"),
+        (picture.with_suffix(".txt"), "b.mp4", {}, "no such file"),
+    ]:
+        with pytest.raises(UserError, match=re.escape(told)):
+            command(source, tmp_path / name, **options)
+    assert not list(tmp_path.glob("b.*"))
+
+
+def test_films_need_pyav_and_say_so(command, no_loading, tmp_path, monkeypatch):
+    film = write_film(tmp_path / "a.mkv")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"films need PyAV: pip install 'jsr-superres\[video\]'"):
+        command(film, tmp_path / "b.mp4")
+
+
+def test_what_does_not_fit_the_container_is_told_before_work(command, tmp_path):
+    film = write_film(tmp_path / "a.mkv")
+    with pytest.raises(UserError, match=r"b\.webm: cannot hold libx264: use \.mkv or \.mov"):
+        command(film, tmp_path / "b.webm", codec="h264")
+    with pytest.raises(UserError, match=r"b\.mp4: libx264 cannot encode .*preset=quick"):
+        command(film, tmp_path / "b.mp4", preset="quick")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
 
 
 # ---- mistakes

@@ -11,6 +11,7 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
+from jsr.convolution import LAYOUT, conv_general_dilated
 from jsr.models.layers import conv, enlarge, kaiming_normal, pixel_shuffle
 
 # What the branches beside the two learnt convolutions take of their features: Sobel's and
@@ -59,10 +60,9 @@ class ECB(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         dtype = self.dtype
         kernel, bias = merge(self._weights(x.shape[-1]))
-        layout = ("NHWC", "OIHW", "NHWC")
-        y = lax.conv_general_dilated(
-            x.astype(dtype), kernel.astype(dtype), (1, 1), "SAME", dimension_numbers=layout
-        )
+        kernel = kernel.transpose(2, 3, 1, 0).astype(dtype)
+        pad = ((1, 1), (1, 1))
+        y = conv_general_dilated(x.astype(dtype), kernel, (1, 1), pad, dimension_numbers=LAYOUT)
         y = y + bias.astype(dtype)
         return _prelu(self, "act.weight", y) if self.act else y
 
