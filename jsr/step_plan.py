@@ -18,6 +18,11 @@ from jsr.topology import Topology
 RESERVED = 0.98
 # The largest batch is known once the next that failed is so little larger.
 NEAR = 1.1
+# Of a program that XLA has planned, and of one whose temporary arrays alone are too large.
+_WANTED = re.compile(
+    r"Used ([\d.]+)([KMGTP]?) of [\d.]+[KMGTP]? hbm"
+    r"|required for HLO temporaries \(([\d.]+)([KMGTP]?)\)"
+)
 # Characters of what XLA says.
 REASON = 300
 
@@ -161,8 +166,8 @@ def _speeds(config, topology: Topology) -> tuple[float, float]:
 
 
 def wanted_bytes(text: str) -> int | None:
-    """The bytes that an error of XLA's says a program, or one array of it, would take."""
-    if found := re.search(r"Used ([\d.]+)([KMGTP]?) of [\d.]+[KMGTP]? hbm", text):
-        return int(float(found[1]) * 1024 ** " KMGTP".index(found[2] or " "))
-    found = re.search(r"Allocation \(size=(\d+)\) would exceed memory", text)
-    return int(found[1]) if found else None
+    """The bytes that an error of XLA's says a program, or a part of it, would take."""
+    if found := _WANTED.search(text):
+        number, unit = (found[1], found[2]) if found[1] else (found[3], found[4])
+        return int(float(number) * 1024 ** " KMGTP".index(unit or " "))
+    return None

@@ -100,8 +100,8 @@ def test_steps_are_written_out_for_cpus_alone():
 def test_what_xla_says_of_too_large_a_program():
     text = "RESOURCE_EXHAUSTED: ... Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
     assert step_plan.wanted_bytes(text) == 20.5 * 2**30
-    text = "RESOURCE_EXHAUSTED: Allocation (size=99) would exceed memory (size=17) :: x :: y"
-    assert step_plan.wanted_bytes(text) == 99
+    text = "E1000: the total memory required for HLO temporaries (317.25G) exceeds available HBM"
+    assert step_plan.wanted_bytes(text) == 317.25 * 2**30
     assert step_plan.wanted_bytes("RESOURCE_EXHAUSTED") is None
 
 
