@@ -10,7 +10,7 @@ from test_processes import LINE, Launch, commands, photos  # noqa: F401
 
 KILLS, SEED = 20, 6
 # Long enough that the kills fall into both stages.
-RUN = {"pixel__steps": 100, "gan__steps": 140, "eval_every": 20}
+RUN = {"pixel__steps": 30, "gan__steps": 170, "eval_every": 10}
 
 
 def kill(launch: Launch, rng: random.Random) -> str:
