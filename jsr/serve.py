@@ -53,7 +53,8 @@ def main(words: list[str], options) -> None:
                 logging.warning("whoever reaches %s can use this page: no password", options.host)
             print(f"{address(listening)} (Ctrl-C ends it)", flush=True)
             if not stop.requested:
-                _serve(jobs, options, listening)
+                server = make_server(jobs, options.max_mb * 1_000_000, options.host)
+                server.run(sockets=[listening])
         finally:
             ended = jobs.stop()
     if not ended:
@@ -78,14 +79,14 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _serve(jobs: JobQueue, options, listening: socket.socket) -> None:
+def make_server(jobs: JobQueue, max_bytes: int, host: str | None = None):
+    """The `uvicorn.Server` of the page; host as in `jsr.web_app.make_app`."""
     import uvicorn  # optional, as is what the application needs
 
     from jsr.web_app import make_app
 
-    app = make_app(jobs, options.max_mb * 1_000_000, options.host)
     config = uvicorn.Config(
-        app,
+        make_app(jobs, max_bytes, host),
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -95,7 +96,7 @@ def _serve(jobs: JobQueue, options, listening: socket.socket) -> None:
         limit_concurrency=64,
         timeout_graceful_shutdown=3,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
 
 
 if __name__ == "__main__":
