@@ -216,10 +216,7 @@ def _plan_page(path: str | None, jobs: list[Job], weights: str) -> Comparison | 
         return None
     if all(job.is_film for job in jobs):
         raise UserError("--compare shows pictures from files: none are given (pipes, films)")
-    page = Comparison(Path(path), weights)
-    if any(Path(path).resolve() in (j.source.resolve(), j.target.resolve()) for j in jobs):
-        raise UserError(f"--compare {path}: is a picture of the job; name another page")
-    return page
+    return Comparison(Path(path), weights)
 
 
 def _forms() -> list[str]:
