@@ -91,7 +91,19 @@ def shown(page):
     page.wait_for_function(
         "[...document.querySelectorAll('.stack img')].every((i) => i.complete && i.naturalWidth)"
     )
-    return read_picture(page.locator(".stack").screenshot()).pixels.astype(int)
+    # Elsewhere than at whole pixels it would be drawn a little blurred.
+    place = page.evaluate(
+        """() => {
+            const viewport = document.querySelector('.viewport');
+            viewport.closest('figure').style.contentVisibility = 'visible';
+            viewport.style.cssText = 'position: fixed; top: 0; left: 0; right: 0; z-index: 9';
+            const {width, height} = viewport.querySelector('.stack').getBoundingClientRect();
+            return {x: 0, y: 0, width, height};
+        }"""
+    )
+    seen = page.screenshot(clip=place)
+    page.evaluate("document.querySelector('.viewport').style.cssText = ''")
+    return read_picture(seen).pixels.astype(int)
 
 
 def is_like(seen, pixels):
