@@ -58,6 +58,8 @@ def facts(
         "Weights": weights,
         "Format": f"{form}, {8 * after.pixels.itemsize} bits a channel",
     }
+    if before.first_of_several:
+        told["Frames"] = "the first of several frames or pages"
     if seconds is not None:
         told["Time"] = f"{seconds:.2f} s"
     if (view.height, view.width) != after.pixels.shape[:2]:
