@@ -9,12 +9,13 @@ import os
 import secrets
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from jsr import images
-from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import PartlyDone, UserError
 from jsr.picture_formats import Picture
 from jsr.picture_modes import to_8_bits
-from jsr.target_size import TargetSize
 
 PAGES = Path(__file__).parent / "pages"
 # Larger pictures are shown shrunk: hundreds must fit into a browser.
@@ -152,20 +153,23 @@ def _filled(name: str) -> str:
 
 
 def _view(picture: Picture, size: tuple[int, int]) -> View:
-    height, width = size
-    if picture.pixels.shape[:2] != size:
-        # Scale 1 of the "network" leaves all to the resampling, which is bicubic.
-        exactly = TargetSize(width=width, height=height)
-        resampling = Enlargement({1: Interpolation("bicubic", 1)}, exactly, alpha="bicubic")
-        pixels, alpha = resampling(picture.pixels, picture.alpha)
-        picture = dataclasses.replace(picture, pixels=pixels, alpha=alpha)
-    picture = dataclasses.replace(
-        picture, pixels=to_8_bits(picture.pixels), alpha=to_8_bits(picture.alpha), exif=None
-    )
-    form = "JPEG" if picture.alpha is None else "WEBP"
-    form = "PNG" if height * width <= LOSSLESS_PIXELS else form
+    pixels, alpha = to_8_bits(picture.pixels), to_8_bits(picture.alpha)
+    if pixels.shape[:2] != size:
+        planes = pixels if alpha is None else np.dstack([pixels, alpha])
+        planes = _resized(planes, size)
+        pixels, alpha = planes[..., : pixels.shape[2]], None if alpha is None else planes[..., -1]
+    form = "JPEG" if alpha is None else "WEBP"
+    form = "PNG" if size[0] * size[1] <= LOSSLESS_PIXELS else form
     quality = None if form == "PNG" else QUALITY
-    return View(images.encode(picture, form, "the comparison", quality), form, *size)
+    shown = dataclasses.replace(picture, pixels=pixels, alpha=alpha, exif=None)
+    return View(images.encode(shown, form, "the comparison", quality), form, *size)
+
+
+def _resized(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [h, w, 1 to 4] by Pillow: the same cubic as MATLAB's, but for the edges, and faster."""
+    image = Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
+    resized = np.asarray(image.resize(size[::-1], Image.Resampling.BICUBIC))
+    return np.atleast_3d(resized)
 
 
 def _size(picture: Picture) -> str:
