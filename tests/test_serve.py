@@ -72,13 +72,16 @@ def served(folder, *words):
             command.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_it_and_nothing_is_left(tmp_path, number):
-    with served(tmp_path) as (command, address):
+@pytest.mark.parametrize(
+    "number, words", [(signal.SIGTERM, []), (signal.SIGINT, ["--host=127.0.0.1"])]
+)
+def test_signals_end_it_and_nothing_is_left(tmp_path, number, words):
+    with served(tmp_path, *words) as (command, address):
         with urllib.request.urlopen(f"{address}/options", timeout=30) as answer:
             assert b"bicubic" in answer.read()
         assert len(list(tmp_path.glob("jsr-serve-*"))) == 1
         command.send_signal(number)
         _, told = command.communicate(timeout=60)
         assert command.returncode == 0 and "Traceback" not in told, told
+        assert ("no password" in told) == bool(words)
     assert list(tmp_path.iterdir()) == []
