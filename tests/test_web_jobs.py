@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from jsr import web_jobs
-from jsr.errors import UserError
 from jsr.offered_weights import OfferedWeights
 from jsr.target_size import TargetSize
 from jsr.web_jobs import JobQueue, QueueFull, clean_name
@@ -105,12 +104,3 @@ def test_names_are_cleaned():
         "a\0\n\u202eb.png": "ab.png",
     }.items():
         assert clean_name(name) == cleaned
-
-
-def test_weights_are_offered_by_name_alone(tmp_path):
-    with pytest.raises(UserError, match="no weights at"):
-        OfferedWeights([str(tmp_path / "absent.pth")])
-    offered = OfferedWeights(["nearest"])
-    assert offered.names[0] == "nearest" and {"bicubic", "lanczos"} < set(offered.names)
-    with pytest.raises(UserError, match="are not offered here; choose one of nearest"):
-        offered.open(str(tmp_path), TargetSize())
