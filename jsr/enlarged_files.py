@@ -2,11 +2,13 @@
 
 import dataclasses
 import sys
+import time
 from pathlib import Path
 
 from absl import logging
 
 from jsr import film_formats, images, picture_jobs
+from jsr.comparison import Comparison
 from jsr.enlargement import Enlargement, Progress
 from jsr.errors import PartlyDone, UserError
 from jsr.film_formats import FilmOptions
@@ -21,17 +23,28 @@ BAR = "{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} MP [{elapsed}<{remaining}, 
 
 
 @dataclasses.dataclass(frozen=True)
+class Enlarged:
+    """A picture as it was read, and enlarged; how long that took, where it was measured."""
+
+    read: Picture | Animation
+    made: Picture | Animation
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class EnlargedFiles:
     """What `model` makes of picture files, and of films.
 
     quality: of formats that lose, None for their default. all_frames: of animations, else the
-    first is taken, with a warning. films: how those are encoded.
+    first is taken, with a warning. films: how those are encoded. compare: the page that shows
+    the pictures, or None.
     """
 
     model: Enlargement
     quality: int | None = None
     all_frames: bool = False
     films: FilmOptions = dataclasses.field(default_factory=FilmOptions)
+    compare: Comparison | None = None
 
     def run(self, jobs: list[Job], overwrite: bool = False) -> None:
         """Do the jobs, with a bar; of several, those that are done already only to `overwrite`.
@@ -56,16 +69,15 @@ class EnlargedFiles:
     def _run_pictures(self, jobs: list[Job], again: bool) -> list[str]:
         """Do them; in words what failed."""
         failed: list[str] = []
-        megapixels = self._left(jobs, again, failed)
-        _tell_done(len(jobs) - len(megapixels) - len(failed), len(jobs))
+        megapixels, done = self._left(jobs, again, failed)
+        _tell_done(len(done), len(jobs))
+        self._compare_done(done, failed)
         with open_bar(BAR, "MP", max(sum(megapixels.values()), 1e-6)) as bar:
 
-            def enlarge(read: tuple[Job, Picture | Animation]) -> Picture | Animation:
+            def enlarge(read: tuple[Job, Picture | Animation]) -> Enlarged:
                 job, picture = read
                 whole = megapixels[job]
-                return self._enlarge(
-                    picture, str(job.source), lambda part: bar.update(part * whole)
-                )
+                return self._timed(picture, str(job.source), lambda part: bar.update(part * whole))
 
             done = picture_jobs.run_jobs(list(megapixels), self._read_job, enlarge, self._write_job)
             return failed + [problem for _, problem in done if problem is not None]
@@ -103,31 +115,66 @@ class EnlargedFiles:
             name, form = target, images.suffix_format(Path(target))
         read_name = "standard input" if source == STREAM else source
         data = sys.stdin.buffer.read() if source == STREAM else Path(source)
-        encoded = self._encode(self._enlarge(self._read(data, read_name), read_name), form, name)
+        _, encoded = self.convert(data, read_name, form, name)
         if target == STREAM:
             sys.stdout.buffer.write(encoded)
             sys.stdout.buffer.flush()
         else:
             images.write_whole(Path(target), encoded)
 
-    def _left(self, jobs: list[Job], again: bool, failed: list[str]) -> dict[Job, float]:
-        """The jobs that are to be done, with the megapixels of their results."""
-        left = {}
+    def convert(
+        self,
+        source: Path | bytes,
+        read_name: str,
+        form: str,
+        name: str,
+        step: Progress | None = None,
+    ) -> tuple[Enlarged, bytes]:
+        """A picture enlarged, and as a file of the format `form`; the names are for messages.
+
+        Raises UserError for a picture that cannot be read, enlarged, or held by the format.
+        """
+        enlarged = self._timed(self._read(source, read_name), read_name, step)
+        return enlarged, self._encode(enlarged.made, form, name)
+
+    def _left(
+        self, jobs: list[Job], again: bool, failed: list[str]
+    ) -> tuple[dict[Job, float], list[Job]]:
+        """The jobs that are to be done, with the megapixels of their results; and those done."""
+        left, done = {}, []
         for job in jobs:
             try:
                 size = self.model.size(*images.picture_size(job.source, max_bits=16))
                 if again or not picture_jobs.is_done(job, size):
                     left[job] = size[0] * size[1] / 1e6
+                else:
+                    done.append(job)
             except UserError as error:
                 failed.append(str(error))
-        return left
+        return left, done
 
     def _read_job(self, job: Job) -> tuple[Job, Picture | Animation]:
         return job, self._read(job.source, str(job.source))
 
-    def _write_job(self, job: Job, made: Picture | Animation) -> None:
+    def _write_job(self, job: Job, enlarged: Enlarged) -> None:
         form = images.suffix_format(job.target)
-        images.write_whole(job.target, self._encode(made, form, str(job.target)))
+        images.write_whole(job.target, self._encode(enlarged.made, form, str(job.target)))
+        self._compare(job, enlarged)
+
+    def _compare(self, job: Job, enlarged: Enlarged) -> None:
+        if self.compare is not None:
+            before, after = (_first(part) for part in (enlarged.read, enlarged.made))
+            form = images.suffix_format(job.target)
+            self.compare.add(str(job.source), before, after, form, enlarged.seconds)
+
+    def _compare_done(self, jobs: list[Job], failed: list[str]) -> None:
+        """Show what earlier runs have made, adding to what failed."""
+        for job in jobs if self.compare is not None else ():
+            try:
+                both = (images.read_picture(p, max_bits=16) for p in (job.source, job.target))
+                self._compare(job, Enlarged(*both))
+            except UserError as error:
+                failed.append(str(error))
 
     def _read(self, source: Path | bytes, name: str) -> Picture | Animation:
         picture = images.read_picture(source, name, max_bits=16)
@@ -139,6 +186,11 @@ class EnlargedFiles:
                 return animation
         logging.warning("%s: has several frames or pages; the first is taken (see --frames)", name)
         return picture
+
+    def _timed(self, read: Picture | Animation, name: str, step: Progress | None) -> Enlarged:
+        start = time.perf_counter()
+        made = self._enlarge(read, name, step)
+        return Enlarged(read, made, time.perf_counter() - start)
 
     def _enlarge(
         self, read: Picture | Animation, name: str, step: Progress | None = None
@@ -153,6 +205,10 @@ class EnlargedFiles:
         if isinstance(made, Picture):
             return images.encode(made, form, name, self.quality)
         return images.encode_animation(made.frames, made, form, name, self.quality)
+
+
+def _first(part: Picture | Animation) -> Picture:
+    return part if isinstance(part, Picture) else part.frames[0]
 
 
 def _tell_done(count: int, of: int) -> None:

@@ -5,10 +5,12 @@ python -m jsr.upscale photo.jpg big.png --weights W        # a file, a workdir, 
 python -m jsr.upscale PHOTOS BIG --fit 3840x2160           # a folder, mirrored; rerun to go on
 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m jsr.upscale PHOTOS BIG     # 1 of 2 processes' share
 python -m jsr.upscale 'in/**/*.jpg' BIG --format webp --suffix _x4
+python -m jsr.upscale PHOTOS BIG --compare page.html        # before and after, with a slider
 python -m jsr.upscale film.mp4 big.mp4 --fit 3840x2160     # with its sound; rerun to go on
 python -m jsr.upscale - - --format png < photo.jpg > big.png
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import jax
@@ -17,6 +19,7 @@ import numpy as np
 from absl import flags
 
 from jsr import command_line, film_formats, images, methods, picture_jobs, shipped_weights
+from jsr.comparison import Comparison
 from jsr.enlarged_files import STREAM, EnlargedFiles
 from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import UserError
@@ -127,6 +130,7 @@ def define_flags() -> None:
     text("suffix", "", "appended to names in an OUT folder: _x4")
     text("format", None, f"the format in an OUT folder or pipe: {', '.join(_forms())}")
     flags.DEFINE_enum("frames", "first", ["first", "all"], "of animations")
+    text("compare", None, "a page.html that shows the pictures before and after, with a slider")
     yes("overwrite", False, "make again what lies finished in an OUT folder")
     whole("max_pixels", images.MAX_PIXELS, "larger pictures are refused", 1)
 
@@ -148,6 +152,7 @@ def main(words: list[str], options) -> None:
     piped = STREAM in words
     jobs = [] if piped else picture_jobs.plan_jobs(words, options.suffix, options.format)
     _check_films([job for job in jobs if job.is_film], films)
+    page = _plan_page(options.compare, jobs, weights)
     model = open_model(
         weights,
         target,
@@ -158,11 +163,12 @@ def main(words: list[str], options) -> None:
         linear=options.linear,
         back_projection=options.back_projection,
     )
-    files = EnlargedFiles(model, options.quality, options.frames == "all", films)
-    if piped:
-        files.pipe(words, options.format)
-    else:
-        files.run(jobs, options.overwrite)
+    with page or nullcontext():
+        files = EnlargedFiles(model, options.quality, options.frames == "all", films, page)
+        if piped:
+            files.pipe(words, options.format)
+        else:
+            files.run(jobs, options.overwrite)
 
 
 def _open_once(model) -> Enlargement:
@@ -203,6 +209,15 @@ def _check_films(jobs: list[Job], options: FilmOptions) -> None:
         film_encoders.find_encoder(options, film_formats.default_codec(job.target))
     if len(jobs) == 1:
         film_reader.FilmReader(jobs[0].source)
+
+
+def _plan_page(path: str | None, jobs: list[Job], weights: str) -> Comparison | None:
+    """The page of --compare. Raises UserError where it cannot be made, before any work."""
+    if path is None:
+        return None
+    if all(job.is_film for job in jobs):
+        raise UserError("--compare shows pictures from files: none are given (pipes, films)")
+    return Comparison(Path(path), weights)
 
 
 def _forms() -> list[str]:

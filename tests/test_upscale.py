@@ -179,6 +179,24 @@ def test_a_bad_file_is_named_and_the_others_are_done(command, tmp_path):
     assert str(caught.value).endswith("\n1 of 2 enlarged")
 
 
+def test_a_page_compares(command, tmp_path):
+    source = write(tmp_path / "a.png", 4, 6)
+    command(source, tmp_path / "b.png", compare=tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().count("<img ") == 2
+
+
+def test_pages_that_cannot_be_are_told_before_work(command, no_loading, tmp_path):
+    source = write(tmp_path / "a.png", 4, 4)
+    film = write_film(tmp_path / "a.mkv")
+    for words, name, told in [
+        ((source, tmp_path / "b.png"), "b.png", "name a page, as in compare.html"),
+        ((film, tmp_path / "b.mp4"), "b.html", "shows pictures from files"),
+        (("-", "-"), "b.html", "shows pictures from files"),
+    ]:
+        with pytest.raises(UserError, match=told):
+            command(*words, compare=tmp_path / name)
+
+
 # ---- films
 
 
