@@ -1,4 +1,7 @@
-"""Two processes that are killed again and again, and started again, end as two left alone."""
+"""Two processes that are killed again and again, and started again, end as two left alone.
+
+Minutes long, so not among the tests: python -m pytest --long tests/kills.py
+"""
 
 import random
 import signal
