@@ -78,9 +78,9 @@ class Recipe:
         """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps of a scale a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
         run = steps.repeat(make(self._at(scale)), feed.cut)
-        specs = (feed.batch_spec, feed.data_spec, parallel.WHOLE)
-        if self.config.shard_state:
-            specs = (*specs[:2], self._specs(self.template(stage.name)))
+        shared = self.config.shard_state
+        layout = self._specs(self.template(stage.name)) if shared else parallel.WHOLE
+        specs = (feed.batch_spec, feed.data_spec, layout)
         run = parallel.compile_steps(run, self.mesh, *specs, remat=self.config.remat)
         return functools.partial(run, self._stream(2))
 

@@ -106,7 +106,7 @@ class TiledNetwork:
 
         leveled = np.dtype(dtype).kind == "u" and not feather and not self.ensemble
         run = run_to_levels if leveled else self._run
-        parts = tiling.enlarge_several(run, lrs, self.scale, rows, columns, feather, batch, ahead)
+        parts = tiling.enlarge_tiled(run, lrs, self.scale, rows, columns, feather, batch, ahead)
         for index, tile in parts:
             if not leveled and np.isnan(tile.sr.min()):
                 raise FloatingPointError(NOT_FINITE)

@@ -86,27 +86,6 @@ def windows(size: int, tile: int, overlap: int, grid: int = 1) -> list[Window]:
 
 def enlarge_tiled(
     run: Run,
-    lr: np.ndarray,
-    scale: int,
-    rows: list[Window],
-    columns: list[Window],
-    feather: int = 0,
-    batch: int = 1,
-    ahead: int = 0,
-) -> Iterator[Tile]:
-    """`run` over windows of LR [h, w, c]; the tiles that come are SR, each pixel once.
-
-    With an overlap of the receptive radius or more, tiles are what the whole picture gives.
-    `feather`, at most half the overlap, blends what lies that near to a seam, in LR pixels, for
-    networks that see farther. `batch` windows are run at once, and `ahead` batches are begun before
-    one is waited for.
-    """
-    several = enlarge_several(run, [lr], scale, rows, columns, feather, batch, ahead)
-    return (tile for _, tile in several)
-
-
-def enlarge_several(
-    run: Run,
     lrs: list[np.ndarray],
     scale: int,
     rows: list[Window],
@@ -115,7 +94,13 @@ def enlarge_several(
     batch: int = 1,
     ahead: int = 0,
 ) -> Iterator[tuple[int, Tile]]:
-    """`enlarge_tiled` of pictures of one size, whose windows share batches; with their indices."""
+    """`run` over windows of pictures LR [h, w, c] of one size: (index, tile), each pixel of SR once.
+
+    With an overlap of the receptive radius or more, tiles are what the whole picture gives.
+    `feather`, at most half the overlap, blends what lies that near to a seam, in LR pixels, for
+    networks that see farther. `batch` windows, of one picture or several, are run at once, and
+    `ahead` batches are begun before one is waited for.
+    """
     parts = _parts(run, lrs, rows, columns, batch, ahead)
     for index in range(len(lrs)):
         for tile in _tiles(parts, scale, rows, columns, feather):

@@ -90,7 +90,7 @@ class Network:
         grid, height, width = getattr(self.module, "grid", 1), *lr.shape[:2]
         lines = (tiling.windows(side, tile, self.radius, grid) for side in (height, width))
         sr = np.empty((height * self.scale, width * self.scale, lr.shape[2]), np.float32)
-        for part in tiling.enlarge_tiled(self._run_all, lr, self.scale, *lines):
+        for _, part in tiling.enlarge_tiled(self._run_all, [lr], self.scale, *lines):
             sr[part.rows, part.columns] = part.sr * 255.0
         return sr
 

@@ -49,7 +49,7 @@ def joined(run, lr, scale, tile, overlap, grid=1, **more):
     """SR put together; every pixel comes once."""
     lines = [windows(side, tile, overlap, grid) for side in lr.shape[:2]]
     sr = np.full((lr.shape[0] * scale, lr.shape[1] * scale, lr.shape[2]), np.nan, np.float32)
-    for part in enlarge_tiled(run, lr, scale, *lines, **more):
+    for _, part in enlarge_tiled(run, [lr], scale, *lines, **more):
         assert np.isnan(sr[part.rows, part.columns]).all()
         sr[part.rows, part.columns] = part.sr
     assert not np.isnan(sr).any()

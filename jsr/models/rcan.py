@@ -74,7 +74,7 @@ class RCAN(nn.Module):
     """The residual channel attention network of Zhang et al. 2018 (ECCV), Fig. 2.
 
     lr [b, h, w, c] in [0, 1], any size, to sr [b, h*scale, w*scale, c], float32, not clipped.
-    15.44, 15.63 and 15.59 M parameters for x2, x3 and x4 (the authors, issue 56 of their code).
+    15.44, 15.63 and 15.59 M parameters for x2, x3 and x4 (the authors, in a thread on their code).
     Counted here: 15.74 M for x8; 3,527 G, 1,588 G, 917 G and 264 G multiply-adds at the four scales
     for an SR of 1280x720.
     """
