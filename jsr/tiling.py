@@ -94,7 +94,7 @@ def enlarge_tiled(
     batch: int = 1,
     ahead: int = 0,
 ) -> Iterator[tuple[int, Tile]]:
-    """`run` over windows of pictures LR [h, w, c] of one size: (index, tile), each pixel of SR once.
+    """`run` over windows of pictures LR [h, w, c] of one size: (index, tile), SR's pixels once.
 
     With an overlap of the receptive radius or more, tiles are what the whole picture gives.
     `feather`, at most half the overlap, blends what lies that near to a seam, in LR pixels, for
