@@ -31,7 +31,8 @@ def warm_start(spec: str, module: nn.Module, channels: str, fresh: Any) -> tuple
     started, left = {}, []
     for key, value in flatten_dict(fresh).items():
         fits = key in theirs and np.shape(theirs[key]) == value.shape
-        started[key] = jnp.asarray(theirs[key]) if fits else value
+        # Kept in float16, weights are trained on in float32.
+        started[key] = jnp.asarray(theirs[key], value.dtype) if fits else value
         left += [] if fits else [key]
     if left and network.scale == module.scale:
         raise UserError(f"{_another(spec, module)}: it has no fitting {'/'.join(left[0])}")

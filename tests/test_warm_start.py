@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 from flax.traverse_util import flatten_dict
 
 from jsr.errors import UserError
@@ -82,3 +83,15 @@ def test_another_network_is_refused_with_what_differs(tmp_path):
         start(path, "edsr", 2, res_scale=0.1)
     with pytest.raises(UserError, match=r"channels \(rgb there, y here\)$"):
         start(path, "edsr", 2, channels="y")
+
+
+def test_weights_kept_in_half_precision_are_trained_on_in_single(tmp_path):
+    path = save(tmp_path / "net.safetensors", "edsr", 2)
+    whole = safetensors.numpy.load_file(path)
+    with safetensors.safe_open(path, "np") as file:
+        facts = file.metadata()
+    halves = {name: array.astype(np.float16) for name, array in whole.items()}
+    safetensors.numpy.save_file(halves, path, facts)
+    module = make_model("edsr", **SMALL["edsr"], scale=2)
+    started, _ = warm_start(path, module, "rgb", variables(module, 2.0))
+    assert {array.dtype for array in jax.tree.leaves(started)} == {np.dtype("float32")}
