@@ -126,6 +126,8 @@ def get_config() -> ConfigDict:
 
     # Gradients of this many equal parts of a device's batch are averaged before an update.
     config.accumulate = 1
+    # Examples whose statistics BatchNorm takes together; 0: the whole batch, over all devices.
+    config.norm_batch = 0
     # Decay of the moving average of the generator that is scored and shipped; 0 averages nothing.
     config.ema = 0.999
     # Training stops with an error after this many skipped (non-finite) steps in a row.

@@ -54,6 +54,8 @@ def div2k(config):
     rate = {"lr": 1e-4, "b2": 0.999, "schedule": "step", "milestones": (100_000,), "gamma": 0.1}
     config.gan.optimizer = optimizer(**rate)
     config.gan.disc_optimizer = optimizer(**rate)
+    # The paper's batch, however many devices there are.
+    config.norm_batch = 16
     config.ema = 0.999
     config.log_every = 100
     config.eval_every = 5_000

@@ -29,6 +29,8 @@ def check_config(config) -> None:
     for key in positive:
         if _value(config, key) < 1:
             raise UserError(f"{key} is {_value(config, key)}: expected at least 1")
+    if config.norm_batch < 0:
+        raise UserError(f"norm_batch is {config.norm_batch}: expected examples, or 0 for all")
     periods = ["log_every", "eval_every", "save_every"] + [f"{n}.steps" for n in config.stages]
     for key in periods:
         if _value(config, key) % config.steps_per_dispatch:

@@ -13,6 +13,7 @@ from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.lookup import find
 from jsr.models import MODELS, hyper_parameters, make_model
+from jsr.models.layers import Groups
 from jsr.shards import Shards, state_specs
 from jsr.state import TrainState
 from jsr.warm_start import warm_start
@@ -43,7 +44,8 @@ class Recipe:
         self.generator = self._at(config.scale)
         self.discriminator = self._network(config.discriminator)
         self.predict = jax.jit(steps.make_predict(self.generator))
-        self.judge = jax.jit(steps.make_judge(self.discriminator))
+        alone = self._network(config.discriminator, alone=True)
+        self.judge = jax.jit(steps.make_judge(alone))
         self._key = jax.random.key(config.seed)
         self._perceptual = self._perceptual_loss()
         self._shards = Shards(self._parameter_shapes, mesh.size) if config.shard_state else None
@@ -170,13 +172,31 @@ class Recipe:
                 f" weights at x{scale} than at x{self.config.scale}: train for one scale, scales ()"
             )
 
-    def _network(self, config, **fixed):
+    def _network(self, config, alone: bool = False, **fixed):
         hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}
         known = hyper_parameters(config.name)
         if "axis_name" in known:
-            # BatchNorm takes its statistics over the global batch.
-            hparams["axis_name"] = steps.AXIS
+            hparams["axis_name"] = None if alone else self._norm_axis()
         return make_model(config.name, **hparams)
+
+    def _norm_axis(self) -> str | Groups | None:
+        """The devices over which BatchNorm takes its statistics."""
+        config, devices = self.config, self.mesh.size
+        batch = config.data.batch_size // config.accumulate
+        share = batch // devices
+        wanted = config.norm_batch or batch
+        if wanted >= batch:
+            return steps.AXIS
+        count, rest = divmod(wanted, share)
+        if rest or devices % max(count, 1):
+            raise UserError(
+                f"norm_batch is {wanted}, but {devices} device(s) take {share} examples each at a"
+                " time: expected the examples of some of them, which divide them equally; more"
+                " devices or accumulate make the share smaller"
+            )
+        firsts = range(0, devices, count)
+        groups = Groups(steps.AXIS, tuple(tuple(range(i, i + count)) for i in firsts))
+        return groups if count > 1 else None
 
     def _remat(self) -> dict:
         """The generator's hyper-parameter, where it is wanted."""

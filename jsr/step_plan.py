@@ -73,6 +73,7 @@ def plan_step(config, topology: Topology, stage: Stage, batch: int) -> StepPlan:
     """Compile a step of `stage` with `batch` examples on each device."""
     config = copy.deepcopy(config)
     config.data.batch_size = batch * len(topology.devices)
+    config.norm_batch = norm_batch(config, batch // config.accumulate, len(topology.devices))
     mesh = parallel.make_mesh(topology.devices)
     cost = step_cost.count_step(config, mesh, stage)
     peak, bandwidth = _speeds(config, topology)
@@ -97,6 +98,14 @@ def plan_step(config, topology: Topology, stage: Stage, batch: int) -> StepPlan:
         collectives=tuple(sorted(found.collectives)[::k]),
         cycles=found.cycles / k,
     )
+
+
+def norm_batch(config, share: int, devices: int) -> int:
+    """The config's, or what is nearest below it that devices with `share` examples each can do."""
+    count = max(1, config.norm_batch // share)
+    while devices % count:
+        count -= 1
+    return share * count if config.norm_batch else 0
 
 
 def lower(recipe: Recipe, stage: Stage):

@@ -202,17 +202,13 @@ def make_predict(generator: nn.Module) -> Callable:
 def make_judge(discriminator: nn.Module) -> Callable:
     """`judge(variables, hr, lr) -> logits`, as in a training step: by the batch's own statistics.
 
-    Running statistics are a mixture of real and fake batches, which D never judges by.
+    Running statistics are a mixture of real and fake batches, which D never judges by. The
+    discriminator must not name an axis over devices.
     """
 
     def judge(variables, hr, lr):
-        with_axis = jax.vmap(
-            lambda hr, lr: apply_train(
-                discriminator, variables["params"], variables["batch_stats"], hr, lr
-            )[0],
-            axis_name=AXIS,
-        )
-        return with_axis(hr[None], lr[None])[0]
+        params, stats = variables["params"], variables["batch_stats"]
+        return apply_train(discriminator, params, stats, hr, lr)[0]
 
     return judge
 

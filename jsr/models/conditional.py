@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jsr.models.layers import enlarge
+from jsr.models.layers import Groups, enlarge
 from jsr.models.srgan import SRGANDiscriminator
 
 
@@ -37,7 +37,7 @@ class ConditionalDiscriminator(nn.Module):
     dense: int = 1024
     pool: bool = False
     dtype: Any = jnp.float32
-    axis_name: str | None = None
+    axis_name: str | Groups | None = None
 
     @nn.compact
     def __call__(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jsr.models.layers import Scale, batch_norm, conv, enlarge
+from jsr.models.layers import Groups, Scale, batch_norm, conv, enlarge
 
 
 class DRRN(nn.Module):
@@ -29,7 +29,7 @@ class DRRN(nn.Module):
     units: int = 9
     norm: bool = True
     dtype: Any = jnp.float32
-    axis_name: str | None = None
+    axis_name: str | Groups | None = None
 
     @nn.compact
     def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,18 +62,28 @@ def conv(
     )
 
 
+class Groups(NamedTuple):
+    """The devices along an axis in groups of equal size, by their indices."""
+
+    axis: str
+    members: tuple[tuple[int, ...], ...]
+
+
 def batch_norm(
-    train: bool, axis_name: str | None, dtype: Any, name: str | None = None
+    train: bool, axis_name: str | Groups | None, dtype: Any, name: str | None = None
 ) -> nn.BatchNorm:
     """Batch normalisation with PyTorch's constants; parameters and statistics are float32.
 
-    In training the statistics are those of all the devices along `axis_name`, where given.
+    In training the statistics are those of all the devices along `axis_name`, where given, or of
+    each of its groups.
     """
+    axis, members = axis_name if isinstance(axis_name, Groups) else (axis_name, None)
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,
         epsilon=1e-5,
-        axis_name=axis_name,
+        axis_name=axis,
+        axis_index_groups=members,
         dtype=dtype,
         name=name,
     )

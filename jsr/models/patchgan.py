@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jsr.models.conditional import with_condition
-from jsr.models.layers import batch_norm, conv
+from jsr.models.layers import Groups, batch_norm, conv
 
 
 class PatchGAN(nn.Module):
@@ -24,7 +24,7 @@ class PatchGAN(nn.Module):
     norm: Literal["batch", "instance", "none"] = "batch"
     conditional: bool = False
     dtype: Any = jnp.float32
-    axis_name: str | None = None
+    axis_name: str | Groups | None = None
 
     @nn.compact
     def __call__(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jsr.models.layers import batch_norm, conv, kaiming_normal
+from jsr.models.layers import Groups, batch_norm, conv, kaiming_normal
 
 
 class SRGANDiscriminator(nn.Module):
@@ -21,7 +21,7 @@ class SRGANDiscriminator(nn.Module):
     dense: int = 1024
     pool: bool = False
     dtype: Any = jnp.float32
-    axis_name: str | None = None
+    axis_name: str | Groups | None = None
 
     @nn.compact
     def __call__(

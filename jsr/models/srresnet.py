@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jsr.models.layers import STAGES, Scale, batch_norm, conv, enlarge, pixel_shuffle
+from jsr.models.layers import STAGES, Groups, Scale, batch_norm, conv, enlarge, pixel_shuffle
 
 
 class PReLU(nn.Module):
@@ -32,7 +32,7 @@ class SRResNet(nn.Module):
     features: int = 64
     blocks: int = 16
     dtype: Any = jnp.float32
-    axis_name: str | None = None
+    axis_name: str | Groups | None = None
 
     @nn.compact
     def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jsr.models.layers import TORCH_GAIN, batch_norm, conv, kaiming_normal
+from jsr.models.layers import TORCH_GAIN, Groups, batch_norm, conv, kaiming_normal
 
 # Halvings of the picture's size.
 LEVELS = 5
@@ -24,7 +24,7 @@ class VGGStyleDiscriminator(nn.Module):
     features: int = 64
     dense: int = 100
     dtype: Any = jnp.float32
-    axis_name: str | None = None
+    axis_name: str | Groups | None = None
 
     @nn.compact
     def __call__(
