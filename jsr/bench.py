@@ -5,6 +5,7 @@ infer     a network on LR of given sizes
 data      batches that the host makes; the share of its time that the loop waits for data
 compile   initialising and compiling; from the command to the first step, twice
 evaluate  scoring pictures, against the usual NumPy and OpenCV code
+upscale   tiles, a picture from file to file, its memory, a thousand small files
 
 --config FILE[:PRESETS] and --config.KEY VALUE say of what; without, SRResNet x4 as published, on
 the embedded photographs.
@@ -38,6 +39,8 @@ COLUMNS = (
     ("operations", "Gop", GIGA, 1),
     ("memory_bytes", "MB", MEGA, 0),
     ("temp_over_kept", "temp/kept", 1, 2),
+    ("over_whole", "x whole", 1, 2),
+    ("bound", "bound", 1, 2),
     ("waiting", "waiting %", 100, 2),
     ("images_per_s", "images/s", 1, 0),
     ("images_per_s_per_thread", "a thread", 1, 0),
@@ -55,11 +58,13 @@ def define_flags() -> None:
     text("patch", None, "24,48: LR patches of `train`; default that of the config")
     flags.DEFINE_bool("sweep", False, "also larger batches, patches and networks")
     flags.DEFINE_bool("loop", True, "also the real loop, from images on the disk")
-    text("weights", None, "the network of `infer`: a file or a workdir, in place of the config's")
+    taken = "the network of `infer` (default: the config's) and `upscale` (default: small-x4)"
+    text("weights", None, taken)
     text("sizes", "128x128,256x256", "LR sizes of `infer`, height x width")
     text("opencv", None, "a .pb for OpenCV's dnn_superres, for `infer`")
     text("threads", "1,2", "numbers of threads of `data`")
     flags.DEFINE_integer("pairs", 30, "pictures of `evaluate`", 1)
+    flags.DEFINE_integer("files", 1000, "small files of `upscale`", 1)
     flags.DEFINE_integer("rounds", 5, "turns of each, whose median counts", 1)
     text("json", None, "write the rows to this file")
 
@@ -104,15 +109,13 @@ def _train(options) -> Iterator[dict]:
 
 
 def _infer(options) -> Iterator[dict]:
-    from jsr.network_speed import infer_rows, opencv_rows, untrained
-    from jsr.weights import load_network
+    from jsr.network_speed import infer_rows, opencv_rows
 
     sizes = [_size(word) for word in list_of(options.sizes)]
     if options.opencv:
         yield from opencv_rows(Path(options.opencv), sizes, options.rounds)
         return
-    network = load_network(options.weights) if options.weights else untrained(_config(options))
-    yield from infer_rows(network, sizes, options.rounds, list_of(options.against))
+    yield from infer_rows(_network(options), sizes, options.rounds, list_of(options.against))
 
 
 def _data(options) -> Iterator[dict]:
@@ -146,12 +149,22 @@ def _evaluate(options) -> Iterator[dict]:
     yield make_row(name, turns, peak_planes=statistics.median(e["peak_planes"] for e in found))
 
 
+def _upscale(options) -> Iterator[dict]:
+    from jsr.upscale_speed import command_row, rows
+    from jsr.weights import load_network
+
+    yield from rows(load_network(options.weights or "small-x4"), options.rounds, options.files)
+    if not options.weights:
+        yield command_row(_network(options))
+
+
 COMMANDS = {
     "train": _train,
     "infer": _infer,
     "data": _data,
     "compile": _compile,
     "evaluate": _evaluate,
+    "upscale": _upscale,
 }
 
 
@@ -182,6 +195,13 @@ def _config(options):
     config = srresnet.get_config("div2k")
     config.data.name, config.data.dir, config.data.patch = "sample_photos", "", 24
     return config
+
+
+def _network(options):
+    from jsr.network_speed import untrained
+    from jsr.weights import load_network
+
+    return load_network(options.weights) if options.weights else untrained(_config(options))
 
 
 def _small(options):

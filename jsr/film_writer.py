@@ -1,6 +1,9 @@
 """Frames encoded into one segment of a film: a file of packets that is played nowhere by itself."""
 
+import contextlib
 import dataclasses
+import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,6 +43,8 @@ class Encoding:
             options=dict(self.options),
         )
         self.describe(stream)
+        with ordinary_threads():
+            stream.codec_context.open()
         return stream
 
     def describe(self, stream) -> None:
@@ -92,3 +97,24 @@ class SegmentWriter:
             packet.pts = packet.dts = len(self._times) - 1
             packet.time_base, packet.duration = COUNT_BASE, 1
             self._container.mux(packet)
+
+
+@contextlib.contextmanager
+def ordinary_threads() -> Iterator[None]:
+    """Threads are scheduled afterwards as this one was before.
+
+    As root, SVT-AV1 makes its own threads and the one that opens it real-time ones, before which
+    nothing else of the machine gets a core; processes that it starts later would inherit that.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for task in Path("/proc/self/task").glob("*"):
+            # A thread may end meanwhile.
+            with contextlib.suppress(OSError):
+                if os.sched_getscheduler(int(task.name)) != policy:
+                    os.sched_setscheduler(int(task.name), policy, priority)

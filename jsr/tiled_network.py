@@ -53,6 +53,11 @@ class TiledNetwork:
     def scale(self) -> int:
         return self.network.scale
 
+    @property
+    def radius(self) -> int | None:
+        """How far the network sees, in LR pixels; None where that is unbounded."""
+        return self._measured[0]
+
     def tiles(self, lr: np.ndarray) -> Iterator[Tile]:
         """SR of LR [h, w, channels of the network], float32 in [0, 1], in tiles.
 
@@ -161,12 +166,11 @@ class TiledNetwork:
         """How many pixels around a tile are run with it."""
         if self._overlap is not None:
             return self._overlap
-        radius = self._measured[0]
-        return OVERLAP if radius is None else radius
+        return OVERLAP if self.radius is None else self.radius
 
     def _is_exact(self, overlap: int, one: tuple[bool, bool]) -> bool:
         """Whether tiles are what the whole picture gives."""
-        return all(one) or (self._measured[0] is not None and overlap >= self._measured[0])
+        return all(one) or (self.radius is not None and overlap >= self.radius)
 
     @functools.cached_property
     def _measured(self) -> tuple[int | None, float]:

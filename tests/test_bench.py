@@ -87,7 +87,7 @@ def test_what_was_measured_is_kept_when_the_rest_fails(options, tmp_path, monkey
 @pytest.mark.parametrize(
     ("words", "changes", "told"),
     [
-        ([], {}, "expected one of train, infer, data, compile, evaluate, not nothing"),
+        ([], {}, "expected one of train, infer, data, compile, evaluate, upscale, not nothing"),
         (["train", "x"], {}, "not train x"),
         (["train"], {"against": "x"}, "--against x: expected torch, onnxruntime"),
         (["train"], {"batch": "4,x"}, "--batch x: expected whole numbers"),

@@ -1,6 +1,8 @@
 """Frames encoded into a segment: their times, their size, their colours."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 import av
 import numpy as np
@@ -49,3 +51,19 @@ def test_frames_are_what_was_given(tmp_path, encoder, form, planes, most):
     for frame, expected in zip(read, rgb, strict=True):
         difference = frame.pixels.astype(float) - expected[:, :62]
         assert np.abs(difference).max() / planes.top * 255 <= most
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux schedules so")
+def test_no_encoder_makes_threads_real_time_ones(tmp_path):
+    """SVT-AV1 does, as root."""
+    if "libsvtav1" not in av.codecs_available:
+        pytest.skip("this PyAV has no SVT-AV1")
+    encoding = dataclasses.replace(
+        ENCODING, encoder="libsvtav1", options=(("preset", "8"),), width=64, height=48
+    )
+    writer = SegmentWriter(tmp_path / "a.mkv", encoding)
+    for time, pixels in enumerate(moving(3)):
+        writer.write(pixels, time, 1)
+        tasks = [int(task.name) for task in Path("/proc/self/task").glob("*")]
+        assert {os.sched_getscheduler(task) for task in tasks} == {os.SCHED_OTHER}
+    writer.close()
