@@ -13,6 +13,7 @@ from jsr.checkpoint import Checkpoints
 from jsr.errors import UserError
 from jsr.recipe import Recipe
 from jsr.steps import AXIS
+from jsr.weights import save_network
 
 
 def make_config(shared: bool, **changes):
@@ -74,6 +75,42 @@ def test_shared_out_and_replicated_states_train_alike(kind, accumulate):
     assert max(float(np.abs(a - b).max()) for a, b in pairs) < 1e-6
     moved = zip(leaves(whole.gen.params), leaves(begun.gen.params), strict=True)
     assert max(float(np.abs(a - b).max()) for a, b in moved) > 1e-4
+
+
+NETWORKS = {
+    "remat": ("edsr", {"features": 16, "blocks": 2}, {"remat": True}),
+    "scales": ("vdsr", {"features": 16, "layers": 3}, {"scales": (2, 4)}),
+}
+
+
+def chosen(what: str, shared: bool, **changes) -> Recipe:
+    name, hparams, more = NETWORKS[what]
+    config = make_config(shared, **more, **changes)
+    config.generator.name, config.generator.hparams = name, hparams
+    config.stages = ("pixel",)
+    return Recipe(config, parallel.make_mesh())
+
+
+def difference(one, other) -> float:
+    pairs = zip(leaves(one), leaves(other), strict=True)
+    return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize(("what", "scale"), [("remat", 2), ("scales", 2), ("scales", 4)])
+def test_so_do_those_of_networks_that_recompute_or_know_several_scales(what, scale):
+    whole, parts = (train(chosen(what, shared, scale=scale), "pixel") for shared in (False, True))
+    assert any(not x.is_fully_replicated for x in jax.tree.leaves(parts.gen.params))
+    assert difference(whole, parts) < 1e-6
+
+
+def test_a_warm_start_is_shared_out(tmp_path):
+    path = tmp_path / "net.safetensors"
+    first = train(chosen("remat", False), "pixel")
+    save_network(path, parallel.to_host(first.ema), chosen("remat", False).facts())
+    started = chosen("remat", True, init=str(path)).start()
+    assert any(not x.is_fully_replicated for x in jax.tree.leaves(started.gen.params))
+    assert difference(started.gen.params, first.ema["params"]) == 0
+    assert difference(started.ema["params"], first.ema["params"]) == 0
 
 
 def test_the_norm_is_that_of_all_parts():
