@@ -1,5 +1,6 @@
 """Clips: the pictures of one folder, in order, are the frames of a film."""
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,10 +20,9 @@ def clip_name(picture: str) -> str:
 
 def list_clips(names: Sequence[str]) -> list[range]:
     """Which of the pictures, by index, make up each clip: neighbours that are of one folder."""
-    borders = [
-        i for i, name in enumerate(names) if not i or clip_name(name) != clip_name(names[i - 1])
-    ]
-    return [range(a, b) for a, b in zip(borders, [*borders[1:], len(names)], strict=True)]
+    clips = [clip_name(name) for name in names]
+    borders = [i for i in range(len(clips) + 1) if not i or clips[i - 1 : i] != clips[i : i + 1]]
+    return [range(a, b) for a, b in itertools.pairwise(borders)]
 
 
 def list_windows(photos, frames: int) -> np.ndarray:

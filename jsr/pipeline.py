@@ -19,7 +19,7 @@ from jsr.datasets import Photos
 from jsr.errors import UserError
 from jsr.orientations import orient
 from jsr.protocols import PROTOCOLS
-from jsr.resize import crop_to_multiple
+from jsr.resize import crop_to_multiple, downscale
 
 # How a network of one channel is scored is how its pairs are made.
 RULES = {"rgb": PROTOCOLS["rgb"], "y": PROTOCOLS["classic"]}
@@ -160,6 +160,8 @@ class Pairs:
             )
 
     def _shrink(self, hr: np.ndarray) -> np.ndarray:
+        if self.channels == 3 and self._family == "symmetric":
+            return downscale(hr, self.scale)
         lr = self._rule.shrink(hr, self.scale, self._family)
         return lr if self.channels == 3 else (lr / 255.0).astype(np.float32)
 

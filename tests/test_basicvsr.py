@@ -63,10 +63,12 @@ def test_frame_by_frame_it_is_the_same():
     assert sr.shape == (1, 3, 18, 16, 3)
     streamed = list(enlarge_frames(module, variables, clip[0]))
     np.testing.assert_allclose(streamed, sr[0].clip(0, 1), atol=1e-5)
-    # It looks ahead.
-    other = clip.copy()
-    other[:, 2] = 0
-    assert np.abs(np.asarray(jax.jit(module.apply)(variables, other)) - sr)[:, 0].max() > 1e-4
+    # It looks ahead, where the flow stays within the picture.
+    still = jax.tree.map(np.zeros_like, variables["params"]["spynet"])
+    variables = {"params": {**variables["params"], "spynet": still}}
+    first, other = list(enlarge_frames(module, variables, clip[0])), clip[0].copy()
+    other[2] = 0
+    assert np.abs(first[0] - next(enlarge_frames(module, variables, other))).max() > 1e-4
     with pytest.raises(FloatingPointError, match="not finite"):
         list(enlarge_frames(module, variables, clip[0] * np.nan))
 

@@ -72,17 +72,17 @@ class BasicVSR(nn.Module):
         seen = over_time(self, BasicVSR.look_back, nothing, frames, reverse=True)[1]
         return over_time(self, BasicVSR.look_ahead, nothing, (clip, to_last, seen))[1]
 
-    def _flows(self, clip: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _flows(self, clip: jax.Array) -> tuple[jax.Array | None, jax.Array | None]:
         """The flow of each frame to the next one and to the one before, [b, t, h, w, 2] both.
 
         There is none for the last frame, and the first one: those are zero, and meet no features.
+        A picture has none at all.
         """
         b, t, h, w, c = clip.shape
         if t == 1:
             if self.is_initializing():
                 self.spynet(clip[:, 0], clip[:, 0])
-            none = jnp.zeros((b, t, h, w, 2))
-            return none, none
+            return None, None
         before = clip[:, :-1].reshape(-1, h, w, c)
         after = clip[:, 1:].reshape(-1, h, w, c)
         flows = self.spynet(
@@ -99,7 +99,7 @@ class BasicVSR(nn.Module):
     def look_back(self, features: jax.Array, frame: tuple) -> tuple[jax.Array, jax.Array]:
         """Features of the frames from the last one on: (LR, flow to the next frame)."""
         lr, flow = frame
-        features = self.backward_trunk(lr, warp(features, flow))
+        features = self.backward_trunk(lr, _moved(features, flow))
         return features, features
 
     def look_ahead(self, features: jax.Array, frame: tuple) -> tuple[jax.Array, jax.Array]:
@@ -108,7 +108,7 @@ class BasicVSR(nn.Module):
         frame: (LR, flow to the frame before, its features by `look_back`).
         """
         lr, flow, seen = frame
-        features = self.forward_trunk(lr, warp(features, flow))
+        features = self.forward_trunk(lr, _moved(features, flow))
         return features, self._reconstruct(lr, jnp.concatenate([seen, features], axis=-1))
 
     def _reconstruct(self, lr: jax.Array, features: jax.Array) -> jax.Array:
@@ -120,6 +120,10 @@ class BasicVSR(nn.Module):
 
     def _conv(self, features: int, kernel: int = 3) -> nn.Conv:
         return conv(features, kernel, gain=TORCH_GAIN, dtype=self.dtype)
+
+
+def _moved(features: jax.Array, flow: jax.Array | None) -> jax.Array:
+    return features if flow is None else warp(features, flow)
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
