@@ -32,8 +32,8 @@ def measure_motion(frame: np.ndarray, before: np.ndarray) -> Motion:
     """The motion between two HR frames, uint8 [h, w, 1 or 3].
 
     The flow is iterative Lucas-Kanade's (Le Besnerais and Champagnat 2005, in scikit-image) on Y.
-    Pixels that do not count: flow there and back that do not cancel, edges of motion (Ruder et al.
-    2016, eq. 5 and 6), and what comes from beyond the picture.
+    Pixels that do not count: where the flow there and back does not cancel, edges of motion (both
+    by the bounds of Ruder et al. 2016), and what comes from beyond the picture.
     """
     planes = [_luma(picture) for picture in (frame, before)]
     flow = optical_flow_ilk(*planes).astype(np.float32)
@@ -51,8 +51,9 @@ def measure_motion(frame: np.ndarray, before: np.ndarray) -> Motion:
 def warping_error(sr: np.ndarray, before: np.ndarray, motion: Motion) -> float:
     """Mean over the pixels seen in both of |sr - warped before|**2, colours in [0, 1] summed.
 
-    sr, before: uint8 [h, w, 1 or 3]. NaN where no pixel is seen in both. (Lai et al. 2018, section
-    5.1, E_warp of a pair, whose flow is HR's here, so that it is the same for every method.)
+    sr, before: uint8 [h, w, 1 or 3]. NaN where no pixel is seen in both. (E_warp of a pair of
+    frames, Lai et al. 2018, Learning Blind Video Temporal Consistency; the flow is HR's here, so
+    that it is the same for every method.)
     """
     if not motion.seen.any():
         return float("nan")

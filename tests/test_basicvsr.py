@@ -16,7 +16,7 @@ from jsr.models.warping import resample, warp
 GOLDEN = Path(__file__).parent / "golden" / "basicvsr.npz"
 
 
-# Table 1 of the paper: 6.3 M. BasicSR's network with 30 blocks has as many.
+# 6.3 M in print; BasicSR's network with 30 blocks has as many.
 def test_the_published_network():
     with np.load(GOLDEN) as golden:
         assert learnt("basicvsr") == golden["parameters"] == 6291311

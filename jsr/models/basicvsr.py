@@ -40,8 +40,8 @@ class BasicVSR(nn.Module):
     """BasicVSR of Chan et al. 2021 (CVPR), Fig. 2.
 
     lr [b, t, h, w, 3] in [0, 1], any size and length, to sr [b, t, h*scale, w*scale, 3], float32,
-    not clipped; a picture [b, h, w, 3] is a clip of one frame. 6,291,311 parameters (6.3 M, Table
-    1). At scale 2 the first of the two enlarging stages is left out (no paper's network).
+    not clipped; a picture [b, h, w, 3] is a clip of one frame. 6,291,311 parameters (6.3 M in
+    print). At scale 2 the first of the two enlarging stages is left out (no paper's network).
     """
 
     takes_clips: ClassVar[bool] = True

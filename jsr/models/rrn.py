@@ -40,7 +40,7 @@ class Cell(nn.Module):
 
 
 class RRN(nn.Module):
-    """The recurrent residual network of Isobe et al. 2020 (BMVC), section 3.4.
+    """The recurrent residual network of Isobe et al. 2020 (BMVC), by its published code.
 
     lr [b, t, h, w, c] in [0, 1], any size and length, to sr [b, t, h*scale, w*scale, c], float32,
     not clipped; a picture [b, h, w, c] is a film of one frame. `frame` takes one at a time, for
