@@ -49,14 +49,19 @@ def get_config() -> ConfigDict:
     config.channels = "rgb"
 
     config.data = ConfigDict()
-    # sample_photos | image_folder | div2k | df2k | celeb_a, or your own as
-    # "package.module:function".
+    # sample_photos | image_folder | div2k | df2k | celeb_a, films: sample_pans | clips, or your own
+    # as "package.module:function".
     config.data.name = "sample_photos"
     # The folder that image_folder and local copies are read from; "" where none is needed. df2k
     # takes several with commas between.
     config.data.dir = ""
     # Side of a training patch in LR pixels (an HR patch has `scale` times this side).
     config.data.patch = 24
+    # Frames of an example, for networks that enlarge films: photos are then frames, and those of
+    # one folder a clip.
+    config.data.frames = 1
+    # How LR is made: symmetric (bicubic, as today's MATLAB) | bd (Gaussian and every s-th pixel).
+    config.data.lr = "symmetric"
     # Photos in a batch, over all devices and processes.
     config.data.batch_size = 16
     # Photos live in device memory where they take at most this share of it; 0: always streamed.

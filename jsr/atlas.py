@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jsr.pipeline import Pairs, draw
+from jsr.pipeline import Pairs
 
 
 class Atlas:
@@ -60,23 +60,21 @@ class Atlas:
         return canvases
 
     def crops(self, seed: int, steps: np.ndarray, indices: np.ndarray, patch: int) -> np.ndarray:
-        """Where the examples `indices` of the batches of `steps` lie, drawn by `pipeline.draw`.
+        """Where the examples `indices` of the batches of `steps` lie, drawn by `Pairs.draw`.
 
-        Returns int32 [steps, indices, 4]: shard, top, left (LR pixels of the canvas), orientation.
+        Returns int32 [steps, indices, 4]: shard, top, left (LR pixels of the canvas), orientation;
+        of clips [steps, indices, frames, 4].
         """
-        pairs = self._pairs
-        image, top, left, orientation = draw(
-            seed, steps[:, None], indices[None], pairs.heights, pairs.widths, patch
-        )
+        image, top, left, orientation = self._pairs.draw(seed, steps[:, None], indices[None], patch)
         shard, y, x = np.moveaxis(self._places[image], -1, 0)
         return np.stack([shard, y + top, x + left, orientation], -1).astype(np.int32)
 
 
 def cut(canvases: dict, crops: jax.Array, patch: int, channels: int) -> dict[str, jax.Array]:
-    """Cut `crops` [b, 4] (see `Atlas.crops`) out of one shard's canvases, whatever their shard is.
+    """Cut `crops` [b, ..., 4] (see `Atlas.crops`) out of one shard's canvases, whatever theirs is.
 
     canvases: as `Atlas.paint` gives them. Returns the batch of `pipeline.make_batch`, bit for bit:
-    lr [b, patch, patch, channels] and hr [b, patch * s, patch * s, channels].
+    lr [b, ..., patch, patch, channels] and hr [b, ..., patch * s, patch * s, channels].
     """
     scale = canvases["hr"].shape[0] // canvases["lr"].shape[0]
 
@@ -87,9 +85,11 @@ def cut(canvases: dict, crops: jax.Array, patch: int, channels: int) -> dict[str
         flat = lax.dynamic_slice(canvas, start, (size, size * channels))
         return _orient(flat.reshape(size, size, channels), orientation)
 
-    over_batch = jax.vmap(one, in_axes=(0, None, None))
+    over_all = one
+    for _ in crops.shape[:-1]:
+        over_all = jax.vmap(over_all, in_axes=(0, None, None))
     return {
-        name: over_batch(crops, canvases[name], times) for name, times in (("lr", 1), ("hr", scale))
+        name: over_all(crops, canvases[name], times) for name, times in (("lr", 1), ("hr", scale))
     }
 
 
@@ -98,10 +98,10 @@ def cut_shared(
 ) -> dict[str, jax.Array]:
     """`cut` where each device along `axis` holds its own shard; for use inside `shard_map`.
 
-    crops: the whole batch's [b, 4], the same on all devices. Every device cuts what it holds, and
-    receives its share of the batch: the r-th of as many equal runs as there are devices.
+    crops: the whole batch's [b, ..., 4], the same on all devices. Every device cuts what it holds,
+    and receives its share of the batch: the r-th of as many equal runs as there are devices.
     """
-    mine = (crops[:, 0] == lax.axis_index(axis))[:, None, None, None]
+    mine = (crops[..., 0] == lax.axis_index(axis))[..., None, None, None]
     batch = cut(canvases, crops, patch, channels)
     # All but one device add zeros.
     return {

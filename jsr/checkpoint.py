@@ -132,6 +132,7 @@ class Checkpoints:
 def check_same_config(stored: dict, config: dict, workdir: Path) -> None:
     """Raise UserError, naming the keys, unless both configs lead to the same run."""
     old, new = _flat(json.loads(json.dumps(stored))), _flat(json.loads(json.dumps(config)))
+    old = {**{key: value for key, value in LATER.items() if key in new}, **old}
     differing = sorted(
         key
         for key in old.keys() | new.keys()
@@ -149,6 +150,9 @@ def check_same_config(stored: dict, config: dict, workdir: Path) -> None:
 # number of devices the order of sums alone.
 CHANGEABLE = {"name", "log_every", "keep", "shard_state"}
 CHANGEABLE |= {f"data.{key}" for key in ("dir", "resident", "cache_gb", "threads")}
+
+# Keys that older runs do not have, and what those did.
+LATER = {"data.frames": 1, "data.lr": "symmetric"}
 
 
 def _shapes(state: Any) -> dict[str, list[int]]:

@@ -3,6 +3,7 @@
 from jsr import color, losses, protocols
 from jsr.errors import UserError
 from jsr.lookup import find
+from jsr.models import takes_clips
 
 STAGES = ("pixel", "gan")
 PENALTIES = ("none", "gradient_penalty", "r1")
@@ -15,7 +16,9 @@ def check_config(config) -> None:
     _choice(config, "dtype", ("float32", "bfloat16"))
     _choice(config, "protocol", tuple(protocols.PROTOCOLS))
     _choice(config, "channels", tuple(color.CHANNELS))
+    _choice(config, "data.lr", ("symmetric", "bd"))
     _check_channels(config)
+    _check_frames(config)
     for name in config.stages:
         find("pixel loss", config[name].pixel_loss, losses.PIXEL)
     if "gan" in config.stages:
@@ -23,7 +26,14 @@ def check_config(config) -> None:
         _choice(config, "gan.penalty", PENALTIES)
     if not 0 <= config.data.resident <= 1:
         raise UserError(f"data.resident is {config.data.resident}: expected a share, 0 to 1")
-    positive = ["scale", "data.patch", "data.batch_size", "accumulate", "steps_per_dispatch"]
+    positive = [
+        "scale",
+        "data.patch",
+        "data.frames",
+        "data.batch_size",
+        "accumulate",
+        "steps_per_dispatch",
+    ]
     positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped"]
     positive += [f"{name}.steps" for name in config.stages]
     for key in positive:
@@ -54,6 +64,18 @@ def _check_channels(config) -> None:
         raise UserError("stages has gan, which needs RGB: with channels 'y' use pixel alone")
     if config.pixel.perceptual_weight:
         raise UserError("pixel.perceptual_weight needs RGB: with channels 'y' it must be 0")
+
+
+def _check_frames(config) -> None:
+    name, frames = config.generator.name, config.data.frames
+    if takes_clips(name) != (frames > 1):
+        what = "films: set it to 2 or more" if takes_clips(name) else "pictures: set it to 1"
+        raise UserError(f"data.frames is {frames}, but {name} enlarges {what}")
+    if frames > 1 and (tuple(config.stages) != ("pixel",) or config.pixel.perceptual_weight):
+        raise UserError(
+            "data.frames is over 1, which the pixel loss alone takes: stages ('pixel',) and"
+            " pixel.perceptual_weight 0"
+        )
 
 
 def _value(config, dotted: str):

@@ -19,7 +19,8 @@ def batch_rows(config, threads: list[int], rounds: int) -> Iterator[dict]:
     """A row a number of threads: a batch streamed of photographs in memory, then of files."""
     photos = open_photos(config.data.name, "train", config.data.dir or None)
     for where, cache_bytes in (("memory", int(config.data.cache_gb * 1e9)), ("files", 0)):
-        pairs = Pairs(photos, config.scale, cache_bytes, config.channels)
+        kind = (config.channels, config.data.frames, config.data.lr)
+        pairs = Pairs(photos, config.scale, cache_bytes, *kind)
         pairs.require(config.data.patch)
         for index in range(len(pairs)) if cache_bytes else ():
             # Decoded now, not by the first batches.

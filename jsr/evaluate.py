@@ -7,7 +7,7 @@
 
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax
@@ -25,8 +25,10 @@ from jsr.methods import Method
 from jsr.protocols import LR_FAMILIES, METRICS, Protocol
 from jsr.scoring import Fault, evaluate, tell
 from jsr.sr_folder import open_sr_folder
+from jsr.temporal import WARPING, Motions, with_flicker
 
 SHEET_PHOTOS = 5
+EXTRA = ("ssim_matlab", "ms_ssim", "lpips_alexnet", "lpips_vgg16", "niqe", WARPING)
 OUTPUTS = ("json", "csv", "markdown", "latex", "sheet", "plot")
 
 
@@ -42,10 +44,10 @@ def define_flags() -> None:
     text("hr", None, "the folder of HR pictures for --sr")
     text("scale", None, "2,3,4: default that of the weights")
     text("protocol", None, f"{', '.join(protocols.PROTOCOLS)}; default that of the weights, else y")
-    families = "LR made by today's or older MATLAB, by BasicSR in Python, or files"
+    families = "LR made by today's or older MATLAB, BasicSR in Python, as BD of video, or files"
     choice("lr", "symmetric", [*LR_FAMILIES, "files"], families)
     text("lr_dir", None, "the folder of LR files, where not in the dataset's usual place")
-    text("metrics", "psnr,ssim", "also ssim_matlab, ms_ssim, lpips_alexnet, lpips_vgg16, niqe")
+    text("metrics", "psnr,ssim", f"also {', '.join(EXTRA)}")
     text("niqe_model", None, "modelparameters.mat of NIQE's authors, for the metric niqe_published")
     flags.DEFINE_bool(
         "ensemble", False, "average over the eight orientations; names of files get a +"
@@ -172,7 +174,7 @@ def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, fail
     extra = {
         name: make_extra(name, protocol, options.niqe_model)
         for name in wanted
-        if name not in METRICS
+        if name not in METRICS and name != WARPING
     }
     score = partial(
         evaluate,
@@ -186,22 +188,37 @@ def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, fail
         spread=True,
         progress=True,
     )
+
+    def scored(name: str, produce: Callable, lr: str, labels: dict) -> dict:
+        more = {}
+        if WARPING in wanted:
+            motions = _motions(photos)
+            produce, more = with_flicker(produce, photos, protocol, scale, lr, motions)
+        return score(name, produce, lr=lr, labels=labels, over_time=more)
+
     expected = {"expected": photos.expected or len(photos)}
     if entry.folder is not None:
         produce = open_sr_folder(entry.folder, photos, protocol)
-        return score(entry.name, produce, lr="given", labels=expected)
+        return scored(entry.name, produce, "given", expected)
     rows = []
     methods_of_row = entry.at(scale)
     for method in methods_of_row:
         labels = {**expected, **method.labels, **_speed(options, method)}
         # Which one of several weights failed is told by the hash that the table has.
         which = f" [{method.labels['weights']}]" if len(methods_of_row) > 1 else ""
-        rows.append(score(entry.name + which, method.produce, lr=options.lr, labels=labels))
+        produce = method.over(photos, protocol, scale, options.lr)
+        rows.append(scored(entry.name + which, produce, options.lr, labels))
     try:
         row = rows[0] if len(rows) == 1 else seeds.seeds_row(rows)
     except ValueError as error:
         raise UserError(str(error)) from error
     return {**row, "name": entry.name}
+
+
+@lru_cache(maxsize=1)
+def _motions(photos: TestPictures) -> Motions:
+    """HR's, the same for all rows of a dataset."""
+    return Motions(photos.names)
 
 
 def _speed(options, method: Method) -> dict:
@@ -233,7 +250,7 @@ def _write_sheet(options, scored: list, failed: list[Fault]) -> None:
     """The first pictures of the first dataset and scale, by every method that has a row of them."""
     photos, scale, _, protocol = scored[0]
     compared = [
-        (entry.name, _producer(entry, photos, scale, protocol))
+        (entry.name, _producer(options, entry, photos, scale, protocol))
         for pictures, _, entry, rule in scored
         if pictures is photos and rule is protocol
     ]
@@ -245,10 +262,12 @@ def _write_sheet(options, scored: list, failed: list[Fault]) -> None:
         failed.append(Fault(f"--sheet {options.sheet}", "", reason))
 
 
-def _producer(entry: Entry, photos: TestPictures, scale: int, protocol: Protocol) -> Callable:
+def _producer(
+    options, entry: Entry, photos: TestPictures, scale: int, protocol: Protocol
+) -> Callable:
     if entry.folder is not None:
         return open_sr_folder(entry.folder, photos, protocol)
-    return entry.at(scale)[0].produce
+    return entry.at(scale)[0].over(photos, protocol, scale, options.lr)
 
 
 def _check_outputs(options, entries: list[Entry]) -> None:

@@ -26,7 +26,7 @@ def make_extra(
     of Y, and for LPIPS where its weights are not in the cache.
     """
     if name not in (*LPIPS, *NIQE):
-        known = ", ".join((*METRICS, *LPIPS, *NIQE))
+        known = ", ".join((*METRICS, *LPIPS, *NIQE, "warping_error"))
         raise UserError(f"metric {name!r} is unknown; known: {known}")
     if protocol.source == "y":
         raise UserError(f"{name} takes RGB pictures, but protocol {protocol.name} compares Y")

@@ -11,8 +11,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from jsr import model_cost, resize, weights
+from jsr.clips import ByClip
 from jsr.errors import UserError
-from jsr.scoring import Item
+from jsr.protocols import Protocol
+from jsr.scoring import Item, read_item
 
 # Chosen on the training photographs among the embedded ones, at x2, x3 and x4: widths of 0.3 to
 # 0.75 scales and amounts of 0.3 to 1; after ten iterations nothing changes by 0.001 dB.
@@ -80,6 +82,26 @@ class Method:
     def produce(self, item: Item) -> np.ndarray:
         """SR of an item, as `scoring.evaluate` asks for it."""
         return self.enlarge(item.lr, item.scale)
+
+    def over(self, photos, protocol: Protocol, scale: int, lr: str) -> Callable:
+        """`produce` for these photos; of a network of film an item's SR is out of its clip's.
+
+        Raises UserError for a network of film that is to enlarge by another scale, in tiles or as
+        a self-ensemble.
+        """
+        network = self.network
+        if network is None or not network.takes_clips:
+            return self.produce
+        if scale != network.scale or self.labels.get("tile") or self.labels.get("ensemble"):
+            raise UserError(
+                f"{self.name} enlarges films by {network.scale}, each frame whole and as it is:"
+                " leave out --tile and --ensemble"
+            )
+
+        def read(index: int) -> Item:
+            return read_item(photos, index, scale, protocol, lr)
+
+        return ByClip(network.enlarge_clip, photos.names, read)
 
 
 def classical(name: str) -> Method:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.clips import list_windows
 from jsr.color import CHANNELS
 from jsr.datasets import Photos
 from jsr.errors import UserError
@@ -21,7 +22,7 @@ from jsr.protocols import PROTOCOLS
 from jsr.resize import crop_to_multiple, downscale
 
 # How a network of one channel is scored is how its pairs are made.
-LUMA = PROTOCOLS["classic"]
+RULES = {"rgb": PROTOCOLS["rgb"], "y": PROTOCOLS["classic"]}
 CROPS, SCALES = 0, 1  # the streams of `random_words` that crops and scales are drawn from
 
 
@@ -80,18 +81,32 @@ def draw(seed, step, index, heights, widths, patch):
 class Pairs:
     """Photographs with their LR: `pairs[i]` is (lr uint8 [h, w, 3], hr uint8 [h*s, w*s, 3]).
 
-    hr is the photograph cropped (top-left) to a multiple of the scale, lr `resize.downscale` of
-    the whole of it. Both are kept in memory, the least recently used given up where they exceed
-    `cache_bytes`; every hr goes before the first lr, which takes longer to make and 1 / s**2 of
-    the room. May be used from several threads.
+    hr is the photograph cropped (top-left) to a multiple of the scale, lr the whole of it shrunk
+    as the family `lr` has it (of `protocols.LR_FAMILIES`). Both are kept in memory, the least
+    recently used given up where they exceed `cache_bytes`; every hr goes before the first lr, which
+    takes longer to make and 1 / s**2 of the room. May be used from several threads.
 
     channels: "rgb"; or "y", where hr is the photograph's rounded Y, uint8 [h*s, w*s, 1], and lr is
     shrunk from it without rounding, float32 [h, w, 1] in [0, 1] (the protocol `classic`).
+
+    frames: how many make up an example; where it is more than one, photographs are frames, and
+    examples the runs of them within a clip (see `jsr.clips`). Raises UserError for shorter clips.
     """
 
-    def __init__(self, photos: Photos, scale: int, cache_bytes: int, channels: str = "rgb"):
+    def __init__(
+        self,
+        photos: Photos,
+        scale: int,
+        cache_bytes: int,
+        channels: str = "rgb",
+        frames: int = 1,
+        lr: str = "symmetric",
+    ):
         self.photos = photos
         self.scale = scale
+        self.frames = frames
+        self._rule, self._family = RULES[channels], lr
+        self._starts = list_windows(photos, frames) if frames > 1 else None
         self.channels = CHANNELS[channels]
         self.lr_type = np.dtype(np.uint8 if channels == "rgb" else np.float32)
         self.heights, self.widths = (np.asarray(photos.sizes, np.int32) // scale).T
@@ -108,13 +123,22 @@ class Pairs:
             lr, hr = (self._touch(held, index) for held in (self._lrs, self._hrs))
         if hr is None:
             hr = crop_to_multiple(self.photos[index], self.scale)
-            hr = hr if self.channels == 3 else LUMA.pictures(hr)
+            hr = self._rule.pictures(hr)
         if lr is None:
             lr = self._shrink(hr)
         with self._lock:
             self._keep(self._lrs, index, lr)
             self._keep(self._hrs, index, hr)
         return lr, hr
+
+    def draw(self, seed, step, index, patch: int) -> tuple[np.ndarray, ...]:
+        """`draw` among the examples; of clips every word is [..., frames], a frame each."""
+        if self._starts is None:
+            return draw(seed, step, index, self.heights, self.widths, patch)
+        sizes = self.heights[self._starts], self.widths[self._starts]
+        window, *crop = draw(seed, step, index, *sizes, patch)
+        photos = self._starts[window][..., None] + np.arange(self.frames, dtype=np.int32)
+        return photos, *(np.broadcast_to(word[..., None], photos.shape) for word in crop)
 
     def forget(self) -> None:
         """Give up what is kept in memory."""
@@ -136,9 +160,10 @@ class Pairs:
             )
 
     def _shrink(self, hr: np.ndarray) -> np.ndarray:
-        if self.channels == 3:
+        if self.channels == 3 and self._family == "symmetric":
             return downscale(hr, self.scale)
-        return (LUMA.shrink(hr, self.scale, "symmetric") / 255.0).astype(np.float32)
+        lr = self._rule.shrink(hr, self.scale, self._family)
+        return lr if self.channels == 3 else (lr / 255.0).astype(np.float32)
 
     @staticmethod
     def _touch(held: OrderedDict[int, np.ndarray], index: int) -> np.ndarray | None:
@@ -161,18 +186,20 @@ def make_batch(
 ) -> dict[str, np.ndarray]:
     """Cut the examples `indices` of the batch of `step`.
 
-    Returns lr [b, p, p, c] and hr [b, p*s, p*s, c] as `pairs` has them; lr is the crop of the whole
-    photograph's LR, not the LR of a crop, so that it is exact at its borders too.
+    Returns lr [b, p, p, c] and hr [b, p*s, p*s, c] as `pairs` has them, of clips [b, t, ...]; lr is
+    the crop of the whole photograph's LR, not the LR of a crop, so that it is exact at its borders
+    too.
     """
     size = patch * pairs.scale
-    lrs = np.empty((len(indices), patch, patch, pairs.channels), pairs.lr_type)
-    hrs = np.empty((len(indices), size, size, pairs.channels), np.uint8)
-    crops = draw(seed, step, np.asarray(indices), pairs.heights, pairs.widths, patch)
+    crops = pairs.draw(seed, step, np.asarray(indices), patch)
+    shape, crops = crops[0].shape, [word.ravel() for word in crops]
+    lrs = np.empty((crops[0].size, patch, patch, pairs.channels), pairs.lr_type)
+    hrs = np.empty((crops[0].size, size, size, pairs.channels), np.uint8)
     for out, (image, top, left, orientation) in enumerate(zip(*crops, strict=True)):
         for crop, whole, scale in zip((lrs, hrs), pairs[int(image)], (1, pairs.scale), strict=True):
             y, x, edge = top * scale, left * scale, patch * scale
             crop[out] = orient(whole[y : y + edge, x : x + edge], orientation)
-    return {"lr": lrs, "hr": hrs}
+    return {"lr": lrs.reshape(*shape, *lrs.shape[1:]), "hr": hrs.reshape(*shape, *hrs.shape[1:])}
 
 
 def scale_of_step(seed: int, step, scales: Sequence[int]):

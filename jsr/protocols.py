@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from jsr import color, metrics, resize
+from jsr import color, metrics, resize, subsampling
 from jsr.errors import UserError
 
 
@@ -22,7 +22,8 @@ class Protocol:
     plane: what is compared: "rgb" (the three channels together), "y" (not rounded) or "y8"
     (rounded, as `source="y"` has it anyway). border: how many scales, and `margin`: how many
     pixels more, are left out on each side. lr_rounded: whether LR is rounded to uint8, as files
-    are. average: over "images", or over "clips" (the images of a folder) first.
+    are. average: over "images", or over "clips" (the images of a folder) first. ends: how many
+    images at each end of a clip are not scored.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Protocol:
     margin: int = 0
     lr_rounded: bool = True
     average: Literal["images", "clips"] = "images"
+    ends: int = 0
 
     def shave(self, scale: int) -> int:
         """How many pixels are left out on each side."""
@@ -47,6 +49,9 @@ class Protocol:
 
         family: one of LR_FAMILIES.
         """
+        if family == "bd":
+            lr = subsampling.blur_down(hr, scale)
+            return resize.to_uint8(lr) if self.lr_rounded else lr
         edges = family if family in resize.EDGES else resize.EDGES[0]
         if not self.lr_rounded or family == "unrounded":
             return resize.imresize(hr.astype(np.float64), scale=1.0 / scale, edges=edges)
@@ -109,13 +114,22 @@ PROTOCOLS = {
         Protocol(
             "vid4", "Y not rounded, whole frames, mean over clips; Vid4", border=0, average="clips"
         ),
+        Protocol(
+            "vid4-duf",
+            "Y not rounded, border of 8 pixels and first and last two frames left out, mean over"
+            " clips; Vid4 as in the code of DUF and FRVSR",
+            border=0,
+            margin=8,
+            average="clips",
+            ends=2,
+        ),
         Protocol("full", "Y not rounded, whole pictures", border=0),
     )
 }
 # How LR is made of HR: MATLAB's imresize of today and of old, and BasicSR's own in Python, which
 # mirrors the picture as today's MATLAB does but rounds only once, after both passes; or MATLAB's of
-# floats, which never were a file.
-LR_FAMILIES = (*resize.EDGES, "basicsr", "unrounded")
+# floats, which never were a file. "bd" is that of video: see `jsr.subsampling`.
+LR_FAMILIES = (*resize.EDGES, "basicsr", "unrounded", "bd")
 METRICS: dict[str, Callable] = {
     "psnr": metrics.psnr,
     "ssim": metrics.ssim,

@@ -146,11 +146,12 @@ class Recipe:
         return jax.eval_shape(self.discriminator.init, self._key, hr, lr)["params"]
 
     def _example(self) -> tuple[jax.Array, jax.Array]:
-        """An LR and an HR patch of the sizes trained on."""
-        side, scale = self.config.data.patch, self.config.scale
+        """An LR and an HR patch of the sizes trained on, or clips of them."""
+        data, scale = self.config.data, self.config.scale
         channels = color.CHANNELS[self.config.channels]
-        hr = jnp.zeros((1, side * scale, side * scale, channels))
-        return jnp.zeros((1, side, side, channels)), hr
+        first = (1, data.frames) if data.frames > 1 else (1,)
+        hr = jnp.zeros((*first, data.patch * scale, data.patch * scale, channels))
+        return jnp.zeros((*first, data.patch, data.patch, channels)), hr
 
     def _check_sizes(self) -> None:
         # A discriminator that cannot take the patch should not say so after the pixel stage.

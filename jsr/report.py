@@ -7,6 +7,7 @@ import numpy as np
 from jsr import color, markup, methods, parallel, sheet, tables
 from jsr.protocols import get_protocol
 from jsr.scoring import evaluate, high_frequency, read_items
+from jsr.temporal import Motions, with_flicker
 from jsr.weights import load_network
 
 BASELINES = ("bicubic", "nearest", "lanczos")
@@ -27,33 +28,43 @@ def report(workdir: Path, config, photos) -> str:
         path = workdir / f"{stage}.safetensors"
         compared.append(methods.from_network(f"{stage} stage", path, load_network(path)))
     protocol = get_protocol(config.protocol)
+    lr, motions = config.data.lr, Motions(photos.names)
 
     def power(sr, _hr):
         y = color.rgb_to_y(sr) if sr.shape[-1] == 3 else sr[..., 0].astype(np.float64)
         return high_frequency(y, config.scale)
 
-    rows = [
-        evaluate(
+    def row(method: methods.Method) -> dict:
+        produce, over_time = method.over(photos, protocol, config.scale, lr), {}
+        if config.data.frames > 1:
+            parts = (photos, protocol, config.scale, lr, motions)
+            produce, over_time = with_flicker(produce, *parts)
+        return evaluate(
             method.name,
-            method.produce,
+            produce,
             photos,
             config.data.name,
             config.scale,
             protocol,
+            lr=lr,
             extra={"high_frequency": power},
+            over_time=over_time,
             labels=method.labels,
             spread=True,
         )
-        for method in compared
-    ]
+
+    rows = [row(method) for method in compared]
     if parallel.process_index() == 0:
         write_tables(rows, workdir)
-        shown = [(m.name, m.produce) for m in compared if m.name not in ("nearest", "lanczos")]
-        sheet.write_sheet(
-            workdir / "sheet.png", sheet.compare(shown, photos, config.scale, protocol, SHOWN)
-        )
+        shown = [
+            (method.name, method.over(photos, protocol, config.scale, lr))
+            for method in compared
+            if method.name not in ("nearest", "lanczos")
+        ]
+        made = sheet.compare(shown, photos, config.scale, protocol, SHOWN, lr)
+        sheet.write_sheet(workdir / "sheet.png", made)
     powers = {row["name"]: row["high_frequency"] for row in rows}
-    items = read_items(photos, config.scale, protocol)
+    items = read_items(photos, config.scale, protocol, lr)
     powers["HR"] = np.mean([power(item.hr, None) for item in items])
     listed = ", ".join(f"{name} {power:.1f}" for name, power in powers.items())
     return f"{tables.to_text_per_image(rows)}\npower above the Nyquist frequency of LR: {listed}"

@@ -6,17 +6,19 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from jsr import parallel, protocols, resize, tables
+from jsr.clips import inner_frames
 from jsr.errors import UserError
 from jsr.protocols import Protocol
 
-# A figure of (sr, hr). Raises ValueError, saying why, for a picture that has none.
-Extra = Callable[[np.ndarray, np.ndarray], float]
+# A figure of (sr, hr), or over time of (sr, item). Raises ValueError, saying why, for a picture
+# that has none.
+Extra = Callable[[np.ndarray, Any], float]
 SHOWN = 3
 
 
@@ -73,6 +75,7 @@ def evaluate(
     workers: int | None = None,
     spread: bool = False,
     progress: bool = False,
+    over_time: dict[str, Extra] | None = None,
 ) -> dict:
     """The row of one method on one dataset, in the shape of the table's JSON.
 
@@ -82,18 +85,20 @@ def evaluate(
     row says beside. failed: collects the reasons why pictures, or figures of theirs, could not be
     scored; without it the first one raises. workers: threads, the processor's cores if not
     given. spread: each process scores its share, and all get the row. Neither changes a figure.
-    Memory holds one picture a thread.
+    over_time: further figures, of films. Memory holds one picture a thread.
 
     Raises UserError when no picture could be scored, and what `produce` raises.
     """
     process, processes = (parallel.process_index(), parallel.process_count()) if spread else (0, 1)
-    indices = range(len(photos.names))[process::processes]
+    every = range(len(photos.names))
+    scored = inner_frames(photos.names, protocol.ends) if protocol.ends else every
+    indices = scored[process::processes]
 
     def score_one(index: int) -> tuple[dict | None, list[str]]:
         """The image's entry, None where it could not be scored; and why not, or not all."""
         try:
             item = read_item(photos, index, scale, protocol, lr)
-            figures, lacking = _score(item, produce, protocol, wanted, extra or {})
+            figures, lacking = _score(item, produce, protocol, wanted, extra, over_time)
             if lacking and failed is None:
                 raise UserError(lacking[0])
         except (UserError, FloatingPointError) as error:
@@ -109,12 +114,12 @@ def evaluate(
         results = [*tqdm(found, title, len(indices), leave=False, disable=not progress or None)]
     if processes > 1:
         shares = parallel.gather(results)
-        results = [shares[i % processes][i // processes] for i in range(len(photos.names))]
+        results = [shares[i % processes][i // processes] for i in range(len(scored))]
     images = [image for image, _ in results if image is not None]
     faults: dict[str, list[str]] = {}
-    for picture, (_, reasons) in zip(photos.names, results, strict=True):
+    for index, (_, reasons) in zip(scored, results, strict=True):
         for reason in reasons:
-            faults.setdefault(reason, []).append(picture)
+            faults.setdefault(reason, []).append(photos.names[index])
     if not images:
         raise UserError(f"no picture of {dataset} could be scored{_told_as_one(faults)}")
     if failed is not None:
@@ -173,7 +178,9 @@ def high_frequency(y: np.ndarray, scale: int) -> float:
     return float(spectrum[rows[:, None] | columns[None, :]].sum() / (window**2).sum() / y.size)
 
 
-def _score(item: Item, produce, protocol, wanted, extra) -> tuple[dict[str, float], list[str]]:
+def _score(
+    item: Item, produce, protocol, wanted, extra, over_time
+) -> tuple[dict[str, float], list[str]]:
     """The figures, NaN for those that the picture has not, and why it has not."""
     sr = produce(item)
     if sr.shape != item.hr.shape:
@@ -183,9 +190,11 @@ def _score(item: Item, produce, protocol, wanted, extra) -> tuple[dict[str, floa
     except ValueError as error:
         raise UserError(f"cannot be scored: {error}") from error
     lacking = []
-    for key, figure in extra.items():
+    of_pictures = [(key, figure, item.hr) for key, figure in (extra or {}).items()]
+    of_films = [(key, figure, item) for key, figure in (over_time or {}).items()]
+    for key, figure, beside in of_pictures + of_films:
         try:
-            figures[key] = float(figure(sr, item.hr))
+            figures[key] = float(figure(sr, beside))
         except ValueError as error:
             figures[key] = math.nan
             lacking.append(f"has no {key}: {error}")

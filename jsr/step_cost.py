@@ -96,8 +96,9 @@ def kept_bytes(recipe: Recipe, stage: Stage) -> int:
 
 
 def abstract_batches(config) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of the batches of one dispatch: uint8 [k, b, h, w, c]."""
-    lead = (config.steps_per_dispatch, config.data.batch_size)
+    """Shapes and types of a dispatch's batches: uint8 [k, b, h, w, c]; of clips [k, b, t, ...]."""
+    clip = (config.data.frames,) if config.data.frames > 1 else ()
+    lead = (config.steps_per_dispatch, config.data.batch_size, *clip)
     sides = {"lr": config.data.patch, "hr": config.data.patch * config.scale}
     channels = color.CHANNELS[config.channels]
     return {n: jax.ShapeDtypeStruct((*lead, s, s, channels), "uint8") for n, s in sides.items()}

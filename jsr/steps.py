@@ -14,7 +14,7 @@ import optax
 from flax import linen as nn
 from jax import lax
 
-from jsr import losses
+from jsr import loops, losses
 from jsr.state import Net, TrainState
 
 AXIS = "batch"
@@ -178,7 +178,7 @@ def repeat(step: Callable, cut: Callable = lambda _data, batch: batch) -> Callab
         def one(state, batch):
             return step(key, state, jax.tree.map(to_unit, cut(data, batch)))
 
-        state, metrics = _scan(one, state, batches)
+        state, metrics = loops.scan(one, state, batches)
         metrics = jax.tree.map(lambda m: m.mean(0), metrics)
         return state, {**metrics, "skipped_in_row": state.skipped_in_row}
 
@@ -270,29 +270,9 @@ def _accumulate(gradients, params, stats, batch, key, parts: int):
         grads, stats, metrics = gradients(params, stats, part[0], part[1])
         return stats, (grads, metrics)
 
-    stats, stacked = _scan(one, stats, (split, keys))
+    stats, stacked = loops.scan(one, stats, (split, keys))
     grads, metrics = jax.tree.map(lambda x: x.mean(0), stacked)
     return grads, stats, metrics
-
-
-def _scan(body: Callable, carry, xs):
-    """`lax.scan`, but written out on a CPU, where a convolution in a loop takes 40 times longer.
-
-    XLA's CPU compiler calls its fast convolutions from the outermost computation only.
-    """
-    if _platform() != "cpu":
-        return lax.scan(body, carry, xs)
-    outputs = []
-    for i in range(jax.tree.leaves(xs)[0].shape[0]):
-        carry, output = body(carry, jax.tree.map(lambda x, i=i: x[i], xs))
-        outputs.append(output)
-    return carry, jax.tree.map(lambda *parts: jnp.stack(parts), *outputs)
-
-
-def _platform() -> str:
-    """What is compiled for: the devices of the mesh, which need not be of this machine."""
-    device = jax.sharding.get_abstract_mesh().abstract_device
-    return jax.default_backend() if device is None else device.platform
 
 
 def _update(net: Net, optimizer, grads, stats, lr_scale) -> Net:

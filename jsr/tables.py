@@ -49,6 +49,7 @@ FIGURES = {
     "lpips_vgg16": Figure("LPIPS (VGG16)", 4, "low"),
     "niqe": Figure("NIQE (own fit)", 2, "low"),
     "niqe_published": Figure("NIQE", 2, "low"),
+    "warping_error": Figure("warping error", 5, "low"),
     "megapixels_per_second": Figure("SR MP/s", 2, "high"),
     "memory_mb": Figure("peak MB", 0, "low"),
 }

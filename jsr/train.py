@@ -71,7 +71,8 @@ class Run:
         self.test = photos["test"]
         scales = self.recipe.scales
         cache = int(data.cache_gb * 1e9) // len(scales)
-        self.pairs = [pipeline.Pairs(photos["train"], s, cache, config.channels) for s in scales]
+        kind = (config.channels, data.frames, data.lr)
+        self.pairs = [pipeline.Pairs(photos["train"], s, cache, *kind) for s in scales]
         for pairs in self.pairs:
             pairs.require(data.patch)
         for split in ("valid", "test"):

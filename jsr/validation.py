@@ -1,19 +1,21 @@
 """What training asks of the valid split at each evaluation."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jsr import losses, parallel, resize
+from jsr.clips import ByClip
 from jsr.pipeline import Pairs, make_batch
-from jsr.protocols import get_protocol
+from jsr.protocols import Protocol, get_protocol
 from jsr.recipe import Recipe
-from jsr.scoring import evaluate
+from jsr.scoring import evaluate, read_item
 from jsr.state import TrainState
 from jsr.steps import to_unit
-from jsr.weights import in_colour, run, to_levels
+from jsr.weights import Network, in_colour, run, to_levels
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
 CROPS = 64
@@ -29,7 +31,8 @@ class Validation:
         config = recipe.config
         self._recipe, self._photos, self._lpips = recipe, valid_photos, lpips
         cache = int(config.data.cache_gb * 1e9)
-        valid = Pairs(valid_photos, config.scale, cache, config.channels)
+        kind = (config.channels, config.data.frames, config.data.lr)
+        valid = Pairs(valid_photos, config.scale, cache, *kind)
         valid.require(config.data.patch)
         crops = {"train": train, "valid": valid}
         self._crops = {
@@ -49,12 +52,14 @@ class Validation:
         """
         recipe, config = self._recipe, self._recipe.config
         local = parallel.to_host(state.replace(gen=state.gen.replace(opt_state=None)))
+        protocol = get_protocol(config.protocol)
+        produce = self._producer(local.ema, protocol)
         first: list[np.ndarray] = []
         broken: list[bool] = []
 
         def enlarge(item):
             try:
-                sr = to_levels(run(recipe.predict, local.ema, item.lr / np.float32(255.0)) * 255.0)
+                sr = produce(item)
             except FloatingPointError:
                 broken.append(True)
                 return np.zeros_like(item.hr)
@@ -69,7 +74,8 @@ class Validation:
             self._photos,
             "",
             config.scale,
-            get_protocol(config.protocol),
+            protocol,
+            lr=config.data.lr,
             extra={"lpips": self._distance} if ranked else None,
             workers=1,
             spread=True,
@@ -83,6 +89,20 @@ class Validation:
             scores["lpips"] = row["lpips"]
         # What a process decides by must be the same in all, to the last bit.
         return parallel.gather(scores)[0], self._picture(first[0]) if first else None
+
+    def _producer(self, variables, protocol: Protocol) -> Callable:
+        """SR of items; raises FloatingPointError where it is not finite."""
+        recipe, config = self._recipe, self._recipe.config
+        if config.data.frames == 1:
+            return lambda item: to_levels(
+                run(recipe.predict, variables, item.lr / np.float32(255.0)) * 255.0
+            )
+        network = Network(recipe.generator, variables, recipe.facts())
+
+        def read(index: int):
+            return read_item(self._photos, index, config.scale, protocol, config.data.lr)
+
+        return ByClip(network.enlarge_clip, self._photos.names, read)
 
     def _picture(self, sr: np.ndarray) -> np.ndarray:
         """The first photo's SR; that of Y with bicubic CbCr of the photo's LR."""
@@ -118,5 +138,5 @@ class Validation:
 
 
 def _psnr(sr, hr) -> float:
-    mse = jnp.mean((sr - hr) ** 2, axis=(1, 2, 3))
+    mse = jnp.mean((sr - hr) ** 2, axis=(-3, -2, -1))
     return float(jnp.mean(-10.0 * jnp.log10(mse + 1e-10)))

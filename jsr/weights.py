@@ -15,7 +15,7 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -27,7 +27,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from jsr import color, foreign, orientations, resize, shipped_weights, tiling
+from jsr import color, film_network, foreign, orientations, resize, shipped_weights, tiling
 from jsr.errors import UserError
 from jsr.models import MODELS, make_model
 from jsr.steps import make_predict
@@ -101,6 +101,20 @@ class Network:
             for o in range(orientations.COUNT)
         )
         return sum(turned) / orientations.COUNT
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it enlarges films."""
+        return getattr(self.module, "takes_clips", False)
+
+    def enlarge_clip(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """SR, uint8, of a clip's frames in 0..255, [h, w, 3 or 1], in order.
+
+        Raises FloatingPointError for an output with NaN.
+        """
+        unit = (np.asarray(lr, np.float32) / 255.0 for lr in frames)
+        for sr in film_network.enlarge_frames(self.module, self.variables, unit):
+            yield to_levels(sr * 255.0)
 
     @functools.cached_property
     def radius(self) -> int | None:

@@ -88,3 +88,10 @@ def test_configs_may_differ_in_what_does_not_change_the_result(tmp_path):
     new["data"]["patch"] = 16
     with pytest.raises(UserError, match=r"data\.patch \(8 there, 16 here\)"):
         check_same_config(old, new, tmp_path)
+
+
+def test_a_run_from_before_a_key_was_there_goes_on(tmp_path):
+    new = {"seed": 0, "data": {"frames": 1, "lr": "symmetric"}}
+    check_same_config({"seed": 0, "data": {}}, new, tmp_path)
+    with pytest.raises(UserError, match=r"data.frames \(1 there, 7 here\)"):
+        check_same_config({"seed": 0, "data": {}}, {**new, "data": {"frames": 7}}, tmp_path)

@@ -24,6 +24,8 @@ NARROW = {
     "srresnet": {"features": 4, "blocks": 1},
     "msrresnet": {"features": 4, "blocks": 1},
     "srcnn": {"features": 4, "mapped": 4, "edges": "zeros"},
+    "rrn": {"features": 4, "blocks": 1},
+    "basicvsr": {"features": 4, "blocks": 1},
     "fsrcnn": {"features": 4, "shrunk": 3, "mappings": 2},
     "espcn": {"features": 4, "mapped": 4},
     "vdsr": {"features": 4, "layers": 3},

@@ -27,6 +27,8 @@ SHARED = Path(os.environ.get("JSR_SHARED", "../shared"))
 # Every kind of network that is published, with fewer layers and features. The scale is left out
 # where a file does not tell it.
 NARROW = [
+    ("rrn", {"scale": 2, "features": 8, "blocks": 2}),
+    ("basicvsr", {"scale": 4, "features": 8, "blocks": 1}),
     ("srcnn", {"edges": "zeros", "features": 4, "mapped": 2}),
     ("srcnn", {"edges": "zeros", "features": 4, "mapped": 2, "mapping": 3}),
     ("srcnn", {"edges": "zeros", "features": 4, "mapped": 2, "mapping": 5}),
@@ -100,6 +102,8 @@ NARROW = [
 ]
 # As they are published.
 WHOLE = [
+    ("rrn", {"scale": 4, "features": 128, "blocks": 5}),
+    ("basicvsr", {"scale": 4, "features": 64, "blocks": 30}),
     *(("srcnn", {"edges": "zeros", "mapping": m}) for m in (1, 3, 5)),
     ("fsrcnn", {}),
     ("fsrcnn", {"features": 32, "shrunk": 5, "mappings": 1}),

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from jsr import losses, parallel, state, steps
-from jsr.models import MODELS, hyper_parameters, make_model
+from jsr.models import MODELS, hyper_parameters, make_model, takes_clips
 
 GENERATORS = [name for name in MODELS if "scale" in hyper_parameters(name)]
 # What makes a network narrow, where it has it.
@@ -30,7 +30,8 @@ def narrow(name):
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_narrow_one_trains_a_step(name):
     rng = np.random.default_rng(0)
-    lr, hr = (rng.random((2, side, side, 3), np.float32) for side in (16, 32))
+    many = (2, 2) if takes_clips(name) else (2,)
+    lr, hr = (rng.random((*many, side, side, 3), np.float32) for side in (16, 32))
     module, optimizer = narrow(name), optax.adam(1e-4)
     begun = state.start_training(state.init_net(jax.random.key(0), module, optimizer, lr[:1]))
     step = steps.make_pixel_step(module, optimizer, losses.l1, 1.0, None, 0.0, 0.9, 1)

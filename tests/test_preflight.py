@@ -87,12 +87,12 @@ def test_the_search_ends_next_to_the_limit(options, monkeypatch):
 
 
 def test_steps_are_written_out_for_cpus_alone():
-    from jsr.steps import _platform
+    from jsr.loops import platform
 
-    assert _platform() == "cpu"
+    assert platform() == "cpu"
     seen = []
     mesh = parallel.make_mesh()
-    run = parallel.compile_steps(lambda *a: (seen.append(_platform()), a[1:3])[1], mesh)
+    run = parallel.compile_steps(lambda *a: (seen.append(platform()), a[1:3])[1], mesh)
     run.lower(0.0, 0.0, jax.numpy.zeros((1, 4)), {})
     assert seen == ["cpu"]
 

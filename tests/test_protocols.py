@@ -41,7 +41,7 @@ def test_rgb_counts_the_channels_alike():
         assert score(sr, hr, 2, RGB)["psnr"] == pytest.approx(expected, abs=1e-9)
 
 
-SHAVES = {"edsr-div2k": lambda scale: scale + 6}
+SHAVES = {"edsr-div2k": lambda scale: scale + 6, "vid4-duf": lambda scale: 8}
 SHAVES |= dict.fromkeys(("reds", "vid4", "full"), lambda scale: 0)
 
 

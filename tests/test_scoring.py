@@ -284,9 +284,8 @@ def reported(photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(report, "load_network", lambda path: path.stem)
     monkeypatch.setattr(report.methods, "from_network", from_network)
-    config = SimpleNamespace(
-        stages=("pixel", "gan"), scale=2, protocol="y", data=SimpleNamespace(name="cats")
-    )
+    data = SimpleNamespace(name="cats", lr="symmetric", frames=1)
+    config = SimpleNamespace(stages=("pixel", "gan"), scale=2, protocol="y", data=data)
     return lambda: report.report(tmp_path, config, photos)
 
 

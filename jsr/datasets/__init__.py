@@ -16,6 +16,8 @@ SPLITS = ("train", "valid", "test")
 
 DATASETS = {
     "sample_photos": "jsr.datasets.sample_photos:open_split",
+    "sample_pans": "jsr.datasets.pans:open_split",
+    "clips": "jsr.datasets.clips:open_split",
     "image_folder": "jsr.datasets.image_folder:open_split",
     "div2k": "jsr.datasets.published:open_div2k",
     "df2k": "jsr.datasets.published:open_df2k",

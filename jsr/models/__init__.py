@@ -39,6 +39,8 @@ MODELS = {
     "safmn": "jsr.models.safmn:SAFMN",
     "swinir": "jsr.models.swinir:SwinIR",
     "hat": "jsr.models.hat:HAT",
+    "rrn": "jsr.models.rrn:RRN",
+    "basicvsr": "jsr.models.basicvsr:BasicVSR",
     "srgan": "jsr.models.srgan:SRGANDiscriminator",
     "conditional": "jsr.models.conditional:ConditionalDiscriminator",
     "patchgan": "jsr.models.patchgan:PatchGAN",
@@ -76,6 +78,14 @@ def hyper_parameters(name: str) -> tuple[str, ...]:
 def known_scales(name: str) -> list[int]:
     """By how much the network `name` can enlarge. Raises UserError for an unknown name."""
     return [scale for scale in get_args(_fields(name)["scale"].type) if scale > 1]
+
+
+def takes_clips(name: str) -> bool:
+    """Whether the network `name` enlarges films: frames one after the other, [b, t, h, w, c].
+
+    Raises UserError for an unknown name.
+    """
+    return getattr(find("model", name, MODELS), "takes_clips", False)
 
 
 def _fields(name: str) -> dict[str, dataclasses.Field]:

@@ -1,0 +1,109 @@
+"""Films without films: a window that moves over a still photograph, slowly nearer or farther.
+
+Each clip is a pure function of a photograph, a seed and the clip's number. What moves is the whole
+picture: there is nothing in front of something else, no blur of motion and no noise of a camera.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from jsr.datasets import Photos, sample_photos
+from jsr.errors import UserError
+
+# Of each split: clips a photograph, and frames a clip.
+CLIPS = {"train": (3, 12), "valid": (1, 8), "test": (1, 10)}
+SIDE = 160
+# Pixels a frame; shares of its size a frame; pixels of the photograph for one of the film.
+SPEED, ZOOM, STEP = (0.4, 3.0), (-0.01, 0.01), (0.75, 0.95)
+# What the spline at a window's edge still reaches.
+MARGIN = 12
+
+
+class Path(NamedTuple):
+    """Where the window is: in frame t its centre is at start + t * speed (row, column).
+
+    Its pixels are `step` * (1 + zoom)**t of the photograph's apart.
+    """
+
+    start: tuple[float, float]
+    speed: tuple[float, float]
+    step: float
+    zoom: float
+
+
+def draw_path(size: tuple[int, int], seed: int, number: int, frames: int, side: int) -> Path:
+    """The path of clip `number` over a photograph of that height and width, inside of it."""
+    shares = np.random.default_rng([seed, number]).random(6)
+    step, zoom = _between(STEP, shares[0]), _between(ZOOM, shares[1])
+    widest = step * max(1.0, (1 + zoom) ** (frames - 1)) * (side - 1) / 2 + 1
+    angle, pace = 2 * np.pi * shares[2], _between(SPEED, shares[3])
+    starts, speeds = [], []
+    for length, direction, share in zip(
+        size, (np.sin(angle), np.cos(angle)), shares[4:6], strict=True
+    ):
+        room = length - 1 - 2 * widest
+        if room < 0:
+            raise UserError(
+                f"a photograph of {size[0]}x{size[1]} pixels is too small for films of"
+                f" {side}x{side}: take it out"
+            )
+        way = np.clip(direction * pace * (frames - 1), -room, room)
+        starts.append(widest + max(-way, 0.0) + share * (room - abs(way)))
+        speeds.append(way / max(frames - 1, 1))
+    return Path(tuple(starts), tuple(speeds), step, zoom)
+
+
+def render(photo: np.ndarray, path: Path, frame: int, side: int) -> np.ndarray:
+    """The frame uint8 [side, side, 3] of a photograph uint8 [h, w, 3]: cubic splines, rounded.
+
+    They are never farther apart than the photograph's pixels, so nothing is aliased.
+    """
+    step = path.step * (1 + path.zoom) ** frame
+    offsets = (np.arange(side) - (side - 1) / 2) * step
+    lines = [s + frame * v + offsets for s, v in zip(path.start, path.speed, strict=True)]
+    lows = [max(int(line[0]) - MARGIN, 0) for line in lines]
+    highs = [int(line[-1]) + MARGIN + 2 for line in lines]
+    window = photo[lows[0] : highs[0], lows[1] : highs[1]].astype(np.float64)
+    places = np.meshgrid(
+        *(line - low for line, low in zip(lines, lows, strict=True)), indexing="ij"
+    )
+    colours = [map_coordinates(window[..., c], places, order=3, mode="mirror") for c in range(3)]
+    return np.clip(np.rint(np.stack(colours, axis=-1)), 0, 255).astype(np.uint8)
+
+
+def make_pans(photos: Photos, clips: int, frames: int, side: int = SIDE, seed: int = 0) -> Photos:
+    """`clips` films of each photograph, as frames called "photograph-clip/frame".
+
+    Raises UserError for a photograph that is smaller than a frame.
+    """
+    whole = functools.lru_cache(maxsize=2)(photos.__getitem__)
+    plan = [(p, c, f) for p in range(len(photos)) for c in range(clips) for f in range(frames)]
+    paths = {
+        (p, c): draw_path(tuple(map(int, size)), seed, p * clips + c, frames, side)
+        for p, size in enumerate(photos.sizes)
+        for c in range(clips)
+    }
+
+    def read(index: int) -> np.ndarray:
+        photo, clip, frame = plan[index]
+        return render(whole(photo), paths[photo, clip], frame, side)
+
+    names = [f"{photos.names[p]}-{c}/{f:03d}" for p, c, f in plan]
+    return Photos(names, np.full((len(plan), 2), side, np.int32), read)
+
+
+def open_split(split: str, data_dir: str | None) -> Photos:
+    """Pans over the sample photographs of that split: nothing of test is seen in training."""
+    if data_dir:
+        raise UserError(
+            f"sample_pans come with jsr and need no data_dir (it is {data_dir}): use the dataset"
+            " clips for films of your own"
+        )
+    return make_pans(sample_photos.open_split(split, None), *CLIPS[split])
+
+
+def _between(limits: tuple[float, float], share: float) -> float:
+    return limits[0] + share * (limits[1] - limits[0])

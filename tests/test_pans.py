@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import runs
+from scipy.ndimage import gaussian_filter
+
+from jsr.clips import list_clips
+from jsr.datasets import Photos, open_photos, pans
+from jsr.errors import UserError
+from jsr.temporal import measure_motion
+
+
+@pytest.fixture(scope="module")
+def photo():
+    noise = runs.noise_photos([(90, 110)])[0].astype(float)
+    smooth = gaussian_filter(noise, (2, 2, 0))
+    return np.clip(128 + 6 * (smooth - smooth.mean()), 0, 255).astype(np.uint8)
+
+
+def photos(photo):
+    return Photos(["still"], np.array([photo.shape[:2]], np.int32), lambda i: photo)
+
+
+def test_a_clip_is_a_function_of_photo_seed_and_number(photo):
+    one, same, other = (pans.make_pans(photos(photo), 2, 4, 32, seed) for seed in (0, 0, 1))
+    assert one.names[:5] == [
+        "still-0/000",
+        "still-0/001",
+        "still-0/002",
+        "still-0/003",
+        "still-1/000",
+    ]
+    assert [len(clip) for clip in list_clips(one.names)] == [4, 4]
+    for i in (7, 0, 3):
+        np.testing.assert_array_equal(one[i], same[i])
+        assert (one[i] != other[i]).mean() > 0.5
+    assert (one[0] != one[4]).mean() > 0.5
+
+
+def test_the_window_stays_inside_and_moves_as_told(photo):
+    for number in range(50):
+        path = pans.draw_path((90, 110), 0, number, 12, 64)
+        for frame in (0, 11):
+            half = path.step * (1 + path.zoom) ** frame * 63 / 2
+            for start, speed, length in zip(path.start, path.speed, (90, 110), strict=True):
+                centre = start + frame * speed
+                assert half <= centre <= length - 1 - half
+    path = pans.Path((40.0, 50.0), (0.0, 1.0), 0.8, 0.0)
+    first, second = (pans.render(photo, path, t, 32) for t in (0, 1))
+    motion = measure_motion(second, first)
+    # A pixel of the photograph is 1 / 0.8 of the film's, and what is seen comes from the right.
+    middle = motion.flow[:, 8:-8, 8:-8].mean((1, 2))
+    np.testing.assert_allclose(middle, [0, 1.25], atol=0.05)
+
+
+def test_a_still_window_shows_the_photograph(photo):
+    path = pans.Path((40.5, 50.5), (0.0, 0.0), 1.0, 0.0)
+    np.testing.assert_array_equal(pans.render(photo, path, 3, 20), photo[31:51, 41:61])
+
+
+def test_bad_input(photo):
+    with pytest.raises(UserError, match="90x110 pixels is too small for films of 160x160"):
+        pans.make_pans(photos(photo), 1, 4)
+    with pytest.raises(UserError, match="sample_pans come with jsr and need no data_dir"):
+        open_photos("sample_pans", "train", "x")
+
+
+def test_splits_share_no_photograph(tmp_path, monkeypatch):
+    monkeypatch.setenv("JSR_CACHE", str(tmp_path))
+    films = [
+        {n.split("-")[0] for n in open_photos("sample_pans", s, None).names} for s in pans.CLIPS
+    ]
+    assert not films[0] & films[1] and not (films[0] | films[1]) & films[2]
+    test = open_photos("sample_pans", "test", None)
+    assert test[0].shape == (160, 160, 3) and len(test) == 30
