@@ -20,8 +20,10 @@ from jsr.orientations import orient
 from jsr.protocols import PROTOCOLS
 from jsr.resize import crop_to_multiple, downscale
 
-# How a network of one channel is scored is how its pairs are made.
-LUMA = PROTOCOLS["classic"]
+# How a network of these channels is scored is how its pairs are made.
+PROTOCOL_OF = {
+    name: PROTOCOLS[protocol] for name, protocol in (("rgb", "rgb"), ("y", "classic"), ("ct", "ct"))
+}
 CROPS, SCALES = 0, 1  # the streams of `random_words` that crops and scales are drawn from
 
 
@@ -86,7 +88,8 @@ class Pairs:
     the room. May be used from several threads.
 
     channels: "rgb"; or "y", where hr is the photograph's rounded Y, uint8 [h*s, w*s, 1], and lr is
-    shrunk from it without rounding, float32 [h, w, 1] in [0, 1] (the protocol `classic`).
+    shrunk from it without rounding, float32 [h, w, 1] in [0, 1] (the protocol `classic`); or "ct",
+    where both are float32 in [0, 1], of slices by the protocol `ct`.
     """
 
     def __init__(self, photos: Photos, scale: int, cache_bytes: int, channels: str = "rgb"):
@@ -94,6 +97,8 @@ class Pairs:
         self.scale = scale
         self.channels = CHANNELS[channels]
         self.lr_type = np.dtype(np.uint8 if channels == "rgb" else np.float32)
+        self.hr_type = np.dtype(np.float32 if channels == "ct" else np.uint8)
+        self._protocol = PROTOCOL_OF[channels]
         self.heights, self.widths = (np.asarray(photos.sizes, np.int32) // scale).T
         self._free = cache_bytes
         self._hrs: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -108,7 +113,8 @@ class Pairs:
             lr, hr = (self._touch(held, index) for held in (self._lrs, self._hrs))
         if hr is None:
             hr = crop_to_multiple(self.photos[index], self.scale)
-            hr = hr if self.channels == 3 else LUMA.pictures(hr)
+            hr = self._protocol.pictures(hr)
+            hr = hr if self.hr_type == np.uint8 else hr / np.float32(255.0)
         if lr is None:
             lr = self._shrink(hr)
         with self._lock:
@@ -138,7 +144,8 @@ class Pairs:
     def _shrink(self, hr: np.ndarray) -> np.ndarray:
         if self.channels == 3:
             return downscale(hr, self.scale)
-        return (LUMA.shrink(hr, self.scale, "symmetric") / 255.0).astype(np.float32)
+        hr = hr if self.hr_type == np.uint8 else hr * np.float32(255.0)
+        return (self._protocol.shrink(hr, self.scale, "symmetric") / 255.0).astype(np.float32)
 
     @staticmethod
     def _touch(held: OrderedDict[int, np.ndarray], index: int) -> np.ndarray | None:
@@ -166,7 +173,7 @@ def make_batch(
     """
     size = patch * pairs.scale
     lrs = np.empty((len(indices), patch, patch, pairs.channels), pairs.lr_type)
-    hrs = np.empty((len(indices), size, size, pairs.channels), np.uint8)
+    hrs = np.empty((len(indices), size, size, pairs.channels), pairs.hr_type)
     crops = draw(seed, step, np.asarray(indices), pairs.heights, pairs.widths, patch)
     for out, (image, top, left, orientation) in enumerate(zip(*crops, strict=True)):
         for crop, whole, scale in zip((lrs, hrs), pairs[int(image)], (1, pairs.scale), strict=True):

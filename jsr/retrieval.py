@@ -51,6 +51,8 @@ def main(words: list[str], options) -> None:
     """Print the tables of retrieval and recognition, and write them; `words` must be empty."""
     if words:
         raise UserError(f"{words[0]!r} is not understood: options start with --")
+    if options.json and not Path(options.json).parent.is_dir():
+        raise UserError(f"--json {options.json}: there is no folder {Path(options.json).parent}")
     parallel.start()
     ways = open_ways(options.baselines, options.weights)
     tasks = [_task(name) for name in filter(None, (options.recognition or "").split(","))]

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import losses, parallel, resize
+from jsr import hounsfield, losses, parallel, resize
 from jsr.pipeline import Pairs, make_batch
 from jsr.protocols import get_protocol
 from jsr.recipe import Recipe
 from jsr.scoring import evaluate
 from jsr.state import TrainState
 from jsr.steps import to_unit
-from jsr.weights import in_colour, run, to_levels
+from jsr.weights import in_colour, run, to_levels, to_levels_of
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
 CROPS = 64
@@ -54,7 +54,8 @@ class Validation:
 
         def enlarge(item):
             try:
-                sr = to_levels(run(recipe.predict, local.ema, item.lr / np.float32(255.0)) * 255.0)
+                sr = run(recipe.predict, local.ema, item.lr / np.float32(255.0)) * 255.0
+                sr = to_levels_of(item.lr, sr)
             except FloatingPointError:
                 broken.append(True)
                 return np.zeros_like(item.hr)
@@ -85,7 +86,9 @@ class Validation:
         return parallel.gather(scores)[0], self._picture(first[0]) if first else None
 
     def _picture(self, sr: np.ndarray) -> np.ndarray:
-        """The first photo's SR; that of Y with bicubic CbCr of the photo's LR."""
+        """The first photo's SR; that of Y with bicubic CbCr of the photo's LR, CT by its window."""
+        if hounsfield.is_ct(sr):
+            return np.repeat(hounsfield.look(sr), 3, axis=2)
         if sr.shape[-1] == 3:
             return sr
         scale = self._recipe.config.scale

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import skimage.data
+from safetensors.numpy import save_file
 
 from jsr import ranking
 from jsr.errors import UserError
@@ -37,6 +38,22 @@ def test_handmade_vectors_tell_pictures_apart_but_not_their_windows():
     cat_again, *others = ranking.make_vectors("hog")([cat[4:, 4:], cat, rocket])
     assert cat_again @ cat_again == pytest.approx(1, abs=1e-5)
     assert cat_again @ others[0] > cat_again @ others[1] + 0.1
+
+
+def test_vectors_of_a_network_come_from_the_file_that_is_given(tmp_path):
+    rng = np.random.default_rng(0)
+    sizes = {"conv1": (11, 3), "conv2": (5, 4), "conv3": (3, 4), "conv4": (3, 4), "conv5": (3, 4)}
+    arrays = {}
+    for layer, (size, depth) in sizes.items():
+        arrays[f"{layer}/kernel"] = rng.normal(size=(size, size, depth, 4)).astype(np.float32)
+        arrays[f"{layer}/bias"] = np.zeros(4, np.float32)
+    save_file(arrays, tmp_path / "alexnet.safetensors")
+    vectors = ranking.make_vectors("alexnet", str(tmp_path / "alexnet.safetensors"))
+    cat = skimage.data.chelsea()
+    one, same, other = vectors([cat[:96, :96], cat[:96, :96], skimage.data.rocket()[:96, :96]])
+    assert one.shape == (6 * 6 * 4,)
+    assert one @ same == pytest.approx(1, abs=1e-5)
+    assert one @ other < 0.999
 
 
 def test_networks_without_weights_are_refused(tmp_path, monkeypatch):

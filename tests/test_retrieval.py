@@ -93,6 +93,7 @@ def test_a_ranker_that_knows_nothing_is_told_of(folder, monkeypatch, caplog):
         ({"weights": "nowhere.safetensors"}, "no weights at nowhere.safetensors"),
         ({"weights": "bicubic=small-x4"}, "two rows would be called bicubic"),
         ({"recognition": "cats"}, "'cats' is unknown; known: faces, digits"),
+        ({"json": "nowhere/table.json"}, "there is no folder nowhere"),
         ({"gallery": "nowhere"}, "nowhere: no such folder"),
     ],
 )
