@@ -24,7 +24,7 @@ from jsr.images import Picture, write_picture, write_whole
 from jsr.weights import find_weights, load_network
 
 # HU at which the map of differences is full of colour.
-REACH = 200
+REACH = 50
 
 
 def define_flags() -> None:
