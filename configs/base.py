@@ -45,12 +45,13 @@ def get_config() -> ConfigDict:
     # All scales that one set of weights is trained for (pixel stage only): each step is of one of
     # them, `scale` is the one that is scored. () trains for `scale` alone.
     config.scales = ()
-    # What the generator enlarges: rgb | y (luma alone, by the protocol classic; pixel stage only).
+    # What the generator enlarges: rgb | y (luma alone, by the protocol classic; pixel stage only) |
+    # ct (slices in Hounsfield units, by the protocol ct).
     config.channels = "rgb"
 
     config.data = ConfigDict()
-    # sample_photos | image_folder | div2k | df2k | celeb_a, films: sample_pans | clips, or your own
-    # as "package.module:function".
+    # sample_photos | image_folder | div2k | df2k | celeb_a | celeb_a_32 | celeb_a_128 | lfw_faces |
+    # ct, films: sample_pans | clips, or your own as "package.module:function".
     config.data.name = "sample_photos"
     # The folder that image_folder and local copies are read from; "" where none is needed. df2k
     # takes several with commas between.

@@ -26,7 +26,8 @@ class Atlas:
     def nbytes(self) -> int:
         """Bytes of one LR and one HR canvas."""
         pixels = self.rows * self.columns * self._pairs.channels
-        return pixels * (self._pairs.lr_type.itemsize + self._pairs.scale**2)
+        hr = self._pairs.hr_type.itemsize * self._pairs.scale**2
+        return pixels * (self._pairs.lr_type.itemsize + hr)
 
     @property
     def shapes(self) -> dict[str, tuple[int, int, int]]:
@@ -43,7 +44,7 @@ class Atlas:
         Their types are those of the pairs. Channels lie within the columns, for an accelerator
         would pad an axis of three. Raises UserError for a photograph that cannot be read.
         """
-        types = {"lr": self._pairs.lr_type, "hr": np.uint8}
+        types = {"lr": self._pairs.lr_type, "hr": self._pairs.hr_type}
         canvases = {name: np.zeros(shape[1:], types[name]) for name, shape in self.shapes.items()}
 
         def paint_one(image: int) -> None:

@@ -152,7 +152,7 @@ CHANGEABLE = {"name", "log_every", "keep", "shard_state"}
 CHANGEABLE |= {f"data.{key}" for key in ("dir", "resident", "cache_gb", "threads")}
 
 # Keys that older runs do not have, and what those did.
-LATER = {"data.frames": 1, "data.lr": "symmetric"}
+LATER = {"data.frames": 1, "data.lr": "symmetric", "norm_batch": 0}
 
 
 def _shapes(state: Any) -> dict[str, list[int]]:

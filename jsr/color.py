@@ -9,7 +9,7 @@ _MATRIX = (
 )
 _OFFSET = np.array([16.0, 128.0, 128.0])
 # How many channels a network has that is said to work on these.
-CHANNELS = {"rgb": 3, "y": 1}
+CHANNELS = {"rgb": 3, "y": 1, "ct": 1}
 
 
 def rgb_to_y(rgb: np.ndarray) -> np.ndarray:

@@ -60,10 +60,16 @@ def _check_channels(config) -> None:
         )
     if config.channels == "rgb":
         return
-    if "gan" in config.stages:
+    if config.channels == "ct" and config.data.lr != "symmetric":
+        raise UserError(f"data.lr is {config.data.lr!r}: with channels 'ct' expected 'symmetric'")
+    if "gan" in config.stages and config.channels == "y":
         raise UserError("stages has gan, which needs RGB: with channels 'y' use pixel alone")
-    if config.pixel.perceptual_weight:
-        raise UserError("pixel.perceptual_weight needs RGB: with channels 'y' it must be 0")
+    for name in config.stages:
+        if config[name].perceptual_weight:
+            raise UserError(
+                f"{name}.perceptual_weight needs RGB: with channels {config.channels!r} it must"
+                " be 0"
+            )
 
 
 def _check_frames(config) -> None:

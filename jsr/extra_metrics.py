@@ -23,13 +23,16 @@ def make_extra(
     Nothing is left out at the borders, as the metrics' authors do. `niqe` is by jsr's own model,
     `niqe_published` by the file `niqe_model` (see `niqe.load_model`); both raise ValueError for a
     picture that is flat or under 96 pixels. Raises UserError for an unknown name, under a protocol
-    of Y, and for LPIPS where its weights are not in the cache.
+    of one channel, and for LPIPS where its weights are not in the cache.
     """
     if name not in (*LPIPS, *NIQE):
         known = ", ".join((*METRICS, *LPIPS, *NIQE, "warping_error"))
         raise UserError(f"metric {name!r} is unknown; known: {known}")
-    if protocol.source == "y":
-        raise UserError(f"{name} takes RGB pictures, but protocol {protocol.name} compares Y")
+    if protocol.source != "rgb":
+        compared = protocol.source.upper()
+        raise UserError(
+            f"{name} takes RGB pictures, but protocol {protocol.name} compares {compared}"
+        )
     if name in LPIPS:
         return _lpips(LPIPS[name])
     if name == "niqe_published" and not niqe_model:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from jsr import model_cost, resize, weights
+from jsr import hounsfield, model_cost, resize, weights
 from jsr.clips import ByClip
 from jsr.errors import UserError
 from jsr.protocols import Protocol
@@ -68,8 +68,9 @@ CLASSICAL: dict[str, Callable] = {
 class Method:
     """A way to enlarge: `enlarge(lr, scale)` takes uint8 or float64 [h, w, c] in 0..255.
 
-    It returns uint8 [h * scale, w * scale, c] and may be called from several threads. `facts`:
-    what is known of a network ("scale", "channels", "protocol"); empty for the classical ways.
+    It returns uint8 [h * scale, w * scale, c], of CT (float32) float32 at whole HU; several threads
+    may call. `facts`: what is known of a network ("scale", "channels", "protocol"); empty for the
+    classical ways.
     `labels`: what tables say beside the figures ("weights", the hash; "parameters", ...).
     """
 
@@ -111,6 +112,8 @@ def classical(name: str) -> Method:
 
     def enlarge(lr, scale):
         sr = CLASSICAL[name](lr, scale)
+        if hounsfield.is_ct(lr):
+            return hounsfield.round_levels(sr)
         return sr if sr.dtype == np.uint8 else resize.to_uint8(sr)
 
     return Method(name, enlarge)
@@ -137,7 +140,7 @@ def from_network(
     def enlarge(lr, scale):
         if scale != network.scale:
             raise UserError(f"{path} enlarges by {network.scale}, not by {scale}")
-        if lr.shape[-1] == 1 and network.facts["channels"] != "y":
+        if lr.shape[-1] == 1 and network.channels != 1:
             raise UserError(
                 f"{path} takes RGB, but the protocol is for networks of one channel: use another"
             )
@@ -150,7 +153,7 @@ def from_network(
             raise UserError(f"{path}: out of memory at this size; cut it by --tile 128") from error
         finally:
             idle.put(one)
-        return weights.to_levels(sr)
+        return weights.to_levels_of(lr, sr)
 
     labels = {
         "weights": weights.weights_hash(path),

@@ -21,8 +21,10 @@ from jsr.orientations import orient
 from jsr.protocols import PROTOCOLS
 from jsr.resize import crop_to_multiple, downscale
 
-# How a network of one channel is scored is how its pairs are made.
-RULES = {"rgb": PROTOCOLS["rgb"], "y": PROTOCOLS["classic"]}
+# How a network of these channels is scored is how its pairs are made.
+PROTOCOL_OF = {
+    name: PROTOCOLS[protocol] for name, protocol in (("rgb", "rgb"), ("y", "classic"), ("ct", "ct"))
+}
 CROPS, SCALES = 0, 1  # the streams of `random_words` that crops and scales are drawn from
 
 
@@ -87,7 +89,8 @@ class Pairs:
     takes longer to make and 1 / s**2 of the room. May be used from several threads.
 
     channels: "rgb"; or "y", where hr is the photograph's rounded Y, uint8 [h*s, w*s, 1], and lr is
-    shrunk from it without rounding, float32 [h, w, 1] in [0, 1] (the protocol `classic`).
+    shrunk from it without rounding, float32 [h, w, 1] in [0, 1] (the protocol `classic`); or "ct",
+    where both are float32 in [0, 1], of slices by the protocol `ct`.
 
     frames: how many make up an example; where it is more than one, photographs are frames, and
     examples the runs of them within a clip (see `jsr.clips`). Raises UserError for shorter clips.
@@ -105,10 +108,11 @@ class Pairs:
         self.photos = photos
         self.scale = scale
         self.frames = frames
-        self._rule, self._family = RULES[channels], lr
+        self._protocol, self._family = PROTOCOL_OF[channels], lr
         self._starts = list_windows(photos, frames) if frames > 1 else None
         self.channels = CHANNELS[channels]
         self.lr_type = np.dtype(np.uint8 if channels == "rgb" else np.float32)
+        self.hr_type = np.dtype(np.float32 if channels == "ct" else np.uint8)
         self.heights, self.widths = (np.asarray(photos.sizes, np.int32) // scale).T
         self._free = cache_bytes
         self._hrs: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -123,7 +127,8 @@ class Pairs:
             lr, hr = (self._touch(held, index) for held in (self._lrs, self._hrs))
         if hr is None:
             hr = crop_to_multiple(self.photos[index], self.scale)
-            hr = self._rule.pictures(hr)
+            hr = self._protocol.pictures(hr)
+            hr = hr if self.hr_type == np.uint8 else hr / np.float32(255.0)
         if lr is None:
             lr = self._shrink(hr)
         with self._lock:
@@ -162,7 +167,8 @@ class Pairs:
     def _shrink(self, hr: np.ndarray) -> np.ndarray:
         if self.channels == 3 and self._family == "symmetric":
             return downscale(hr, self.scale)
-        lr = self._rule.shrink(hr, self.scale, self._family)
+        hr = hr if self.hr_type == np.uint8 else hr * np.float32(255.0)
+        lr = self._protocol.shrink(hr, self.scale, self._family)
         return lr if self.channels == 3 else (lr / 255.0).astype(np.float32)
 
     @staticmethod
@@ -194,7 +200,7 @@ def make_batch(
     crops = pairs.draw(seed, step, np.asarray(indices), patch)
     shape, crops = crops[0].shape, [word.ravel() for word in crops]
     lrs = np.empty((crops[0].size, patch, patch, pairs.channels), pairs.lr_type)
-    hrs = np.empty((crops[0].size, size, size, pairs.channels), np.uint8)
+    hrs = np.empty((crops[0].size, size, size, pairs.channels), pairs.hr_type)
     for out, (image, top, left, orientation) in enumerate(zip(*crops, strict=True)):
         for crop, whole, scale in zip((lrs, hrs), pairs[int(image)], (1, pairs.scale), strict=True):
             y, x, edge = top * scale, left * scale, patch * scale

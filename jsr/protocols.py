@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from jsr import color, metrics, resize, subsampling
+from jsr import color, hounsfield, metrics, resize, subsampling
 from jsr.errors import UserError
 
 
@@ -18,7 +18,8 @@ from jsr.errors import UserError
 class Protocol:
     """One way to score an SR picture against HR, whose sides are multiples of the scale.
 
-    source: what is shrunk and enlarged: "rgb", or "y", which is rounded to uint8 first.
+    source: what is shrunk and enlarged: "rgb"; "y", which is rounded to uint8 first; or "ct",
+    slices as `jsr.hounsfield` has them, compared in Hounsfield units whatever `plane` says.
     plane: what is compared: "rgb" (the three channels together), "y" (not rounded) or "y8"
     (rounded, as `source="y"` has it anyway). border: how many scales, and `margin`: how many
     pixels more, are left out on each side. lr_rounded: whether LR is rounded to uint8, as files
@@ -28,7 +29,7 @@ class Protocol:
 
     name: str
     says: str
-    source: Literal["rgb", "y"] = "rgb"
+    source: Literal["rgb", "y", "ct"] = "rgb"
     plane: Literal["rgb", "y", "y8"] = "y"
     border: int = 1
     margin: int = 0
@@ -40,19 +41,39 @@ class Protocol:
         """How many pixels are left out on each side."""
         return self.border * scale + self.margin
 
+    @property
+    def data_range(self) -> float:
+        """By which figures measure: of 8 bits, or of CT."""
+        return hounsfield.RANGE if self.source == "ct" else 255.0
+
     def pictures(self, hr: np.ndarray) -> np.ndarray:
-        """What of HR (uint8 [h, w, 3]) is shrunk and enlarged: itself, or Y, uint8 [h, w, 1]."""
+        """What of HR (uint8 [h, w, 3]) is shrunk and enlarged: itself, or Y, uint8 [h, w, 1].
+
+        Of CT a slice itself, float32 [h, w, 1]. Raises UserError for the one in place of the other.
+        """
+        if hounsfield.is_ct(hr) != (self.source == "ct"):
+            kind = "CT slices" if hounsfield.is_ct(hr) else "pictures of 8 bits"
+            raise UserError(
+                f"protocol {self.name} is not for {kind}: choose another (--protocol, or channels"
+                " and protocol of the config)"
+            )
+        if self.source == "ct":
+            return hr
         return hr if self.source == "rgb" else luma(hr)
 
     def shrink(self, hr: np.ndarray, scale: int, family: str) -> np.ndarray:
         """LR of `pictures(hr)`: uint8, or float64 in 0..255 where it is not rounded.
 
-        family: one of LR_FAMILIES.
+        Of CT float32, rounded to whole HU. family: one of LR_FAMILIES.
         """
-        if family == "bd":
+        if family == "bd" and self.source != "ct":
             lr = subsampling.blur_down(hr, scale)
             return resize.to_uint8(lr) if self.lr_rounded else lr
         edges = family if family in resize.EDGES else resize.EDGES[0]
+        if self.source == "ct":
+            lr = resize.imresize(hr.astype(np.float64), scale=1.0 / scale, edges=edges)
+            unrounded = lr.astype(np.float32)
+            return unrounded if family == "unrounded" else hounsfield.round_levels(lr)
         if not self.lr_rounded or family == "unrounded":
             return resize.imresize(hr.astype(np.float64), scale=1.0 / scale, edges=edges)
         rounded = family != "basicsr"
@@ -61,10 +82,12 @@ class Protocol:
     def compared(self, image: np.ndarray, scale: int) -> np.ndarray:
         """What is compared of a picture uint8 [h, w], [h, w, 1] or [h, w, 3], float64.
 
-        Gray counts as three equal channels, but where `source` is Y it is Y itself.
+        Gray counts as three equal channels, but where `source` is Y it is Y itself. Of CT, HU.
         """
         shave = self.shave(scale)
         image = image[shave : image.shape[0] - shave, shave : image.shape[1] - shave]
+        if self.source == "ct":
+            return hounsfield.to_hu(image[..., 0]).astype(np.float64)
         if self.source == "y" and image.ndim == 3 and image.shape[-1] == 1:
             return image[..., 0].astype(np.float64)
         image = _three_channels(image)
@@ -124,6 +147,12 @@ PROTOCOLS = {
             ends=2,
         ),
         Protocol("full", "Y not rounded, whole pictures", border=0),
+        Protocol(
+            "ct",
+            f"Hounsfield units rounded to whole ones, data range {hounsfield.RANGE:.0f} HU"
+            f" ({hounsfield.LOW} to {hounsfield.HIGH}), border of scale pixels left out; CT slices",
+            source="ct",
+        ),
     )
 }
 # How LR is made of HR: MATLAB's imresize of today and of old, and BasicSR's own in Python, which
@@ -157,15 +186,15 @@ def score(
     protocol: Protocol,
     wanted: tuple[str, ...] = ("psnr", "ssim"),
 ) -> dict[str, float]:
-    """{metric: figure} of SR against HR, both uint8 [h, w], [h, w, 1] or [h, w, 3].
+    """{metric: figure} of SR against HR, both uint8 [h, w], [h, w, 1] or [h, w, 3]; CT float32.
 
     wanted: some of METRICS. Raises ValueError when the shapes differ or are others, a picture is
-    not uint8, HR is not cropped to a multiple of the scale, or less is left inside the border than
-    the metric's window.
+    of another type, HR is not cropped to a multiple of the scale, or less is left inside the border
+    than the metric's window.
     """
-    _check(sr, hr, scale)
+    _check(sr, hr, scale, np.dtype(np.float32 if protocol.source == "ct" else np.uint8))
     x, y = protocol.compared(sr, scale), protocol.compared(hr, scale)
-    return {metric: METRICS[metric](x, y) for metric in wanted}
+    return {metric: METRICS[metric](x, y, protocol.data_range) for metric in wanted}
 
 
 def _three_channels(image: np.ndarray) -> np.ndarray:
@@ -173,12 +202,12 @@ def _three_channels(image: np.ndarray) -> np.ndarray:
     return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
 
 
-def _check(sr: np.ndarray, hr: np.ndarray, scale: int) -> None:
+def _check(sr: np.ndarray, hr: np.ndarray, scale: int, dtype: np.dtype) -> None:
     if sr.shape != hr.shape:
         raise ValueError(f"SR is {list(sr.shape)}, but HR is {list(hr.shape)}")
     if hr.ndim not in (2, 3) or hr.shape[2:] not in ((), (1,), (3,)):
         raise ValueError(f"expected [h, w], [h, w, 1] or [h, w, 3], not {list(hr.shape)}")
-    if sr.dtype != np.uint8 or hr.dtype != np.uint8:
-        raise ValueError(f"expected uint8, but SR is {sr.dtype} and HR is {hr.dtype}")
+    if sr.dtype != dtype or hr.dtype != dtype:
+        raise ValueError(f"expected {dtype}, but SR is {sr.dtype} and HR is {hr.dtype}")
     if hr.shape[0] % scale or hr.shape[1] % scale:
         raise ValueError(f"HR {list(hr.shape[:2])} is not cropped to a multiple of {scale}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jsr import color, losses, parallel, perceptual, state, steps
+from jsr import color, hounsfield, losses, parallel, perceptual, state, steps
 from jsr.config_rules import check_config
 from jsr.errors import UserError
 from jsr.feed import Feed
@@ -48,6 +48,8 @@ class Recipe:
         self.judge = jax.jit(steps.make_judge(alone))
         self._key = jax.random.key(config.seed)
         self._perceptual = self._perceptual_loss()
+        if config.channels == "ct" and "gan" in config.stages:
+            self.notes.append(f"warning: {hounsfield.WARNING}")
         self._shards = Shards(self._parameter_shapes, mesh.size) if config.shard_state else None
         self._optimizers = {name: self._stage_optimizers(name) for name in config.stages}
         self._check_sizes()

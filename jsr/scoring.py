@@ -46,7 +46,8 @@ def tell(faults: list[Fault]) -> list[str]:
 class Item:
     """A picture to be scored: HR as the protocol has it, cropped to a multiple of the scale.
 
-    hr: uint8 [h, w, 3 or 1]. make_lr: gives its LR, uint8 or float64 in 0..255.
+    hr: uint8 [h, w, 3 or 1], of CT float32 [h, w, 1]. make_lr: gives its LR, uint8 or float64 in
+    0..255, of CT float32.
     """
 
     index: int
@@ -79,11 +80,11 @@ def evaluate(
 ) -> dict:
     """The row of one method on one dataset, in the shape of the table's JSON.
 
-    produce: gives SR (uint8) of an item. photos: `Photos`, or what has `names` and items. lr: the
-    family of LR, or "files" (`photos.read_lr`). wanted: metrics of `protocols.METRICS`. extra:
-    further figures by name; a picture that has none counts for the others alone. labels: what the
-    row says beside. failed: collects the reasons why pictures, or figures of theirs, could not be
-    scored; without it the first one raises. workers: threads, the processor's cores if not
+    produce: gives SR (of HR's type) of an item. photos: `Photos`, or what has `names` and items.
+    lr: the family of LR, or "files" (`photos.read_lr`). wanted: metrics of `protocols.METRICS`.
+    extra: further figures by name; a picture that has none counts for the others alone. labels:
+    what the row says beside. failed: collects the reasons why pictures, or figures of theirs, could
+    not be scored; without it the first one raises. workers: threads, the processor's cores if not
     given. spread: each process scores its share, and all get the row. Neither changes a figure.
     over_time: further figures, of films. Memory holds one picture a thread.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jsr import images
+from jsr import hounsfield, images
 from jsr.errors import UserError
 from jsr.protocols import PROTOCOLS, Protocol, score
 from jsr.resize import imresize, to_uint8
@@ -68,7 +68,7 @@ def compare(
             break
         try:
             item = read_item(photos, index, scale, protocol, lr_family)
-            seen = item if protocol.source == "rgb" else _in_colour(photos, item, lr_family)
+            seen = _in_colour(photos, item, lr_family) if protocol.source == "y" else item
             strips.append(_compared(methods, item, seen, protocol))
         except (UserError, FloatingPointError, ValueError):
             if left_out is None:
@@ -81,7 +81,7 @@ def compare(
 
 def _compared(methods, item: Item, seen: Item, protocol: Protocol) -> tuple[str, np.ndarray, list]:
     """A row of `make_sheet`: `item` is scored, `seen` is shown."""
-    hr, lr = as_rgb(seen.hr), to_uint8(seen.lr)
+    hr, lr = as_rgb(_shown(seen.hr)), _shown(seen.lr)
     size = f"{lr.shape[1]}x{lr.shape[0]}"
     panels = [("LR", as_rgb(imresize(lr, scale=item.scale, method="nearest")), size)]
     for name, produce in methods:
@@ -89,8 +89,13 @@ def _compared(methods, item: Item, seen: Item, protocol: Protocol) -> tuple[str,
         scored = sr if seen is item else produce(item)
         scores = score(scored, item.hr, item.scale, protocol)
         figures = f"{scores['psnr']:.2f} dB  {scores['ssim']:.4f}"
-        panels.append((name, as_rgb(sr), figures))
+        panels.append((name, as_rgb(_shown(sr)), figures))
     return item.name, hr, [*panels, ("HR", hr, "PSNR  SSIM")]
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """uint8 of a picture; CT through a window."""
+    return hounsfield.look(image) if hounsfield.is_ct(image) else to_uint8(image)
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:

@@ -81,7 +81,8 @@ class Run:
         _make_folder(workdir)
         parallel.check_shared(workdir)
         self.checkpoints = Checkpoints(workdir, config.keep)
-        lpips = perceptual.make_lpips("alexnet") if "gan" in config.stages else None
+        ranked = "gan" in config.stages and config.channels == "rgb"
+        lpips = perceptual.make_lpips("alexnet") if ranked else None
         self.facts = {
             "config": config.to_dict(),
             "photos": _fingerprint(photos),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import losses, parallel, resize
+from jsr import hounsfield, losses, parallel, resize
 from jsr.clips import ByClip
 from jsr.pipeline import Pairs, make_batch
 from jsr.protocols import Protocol, get_protocol
@@ -15,7 +15,7 @@ from jsr.recipe import Recipe
 from jsr.scoring import evaluate, read_item
 from jsr.state import TrainState
 from jsr.steps import to_unit
-from jsr.weights import Network, in_colour, run, to_levels
+from jsr.weights import Network, in_colour, run, to_levels, to_levels_of
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
 CROPS = 64
@@ -94,8 +94,8 @@ class Validation:
         """SR of items; raises FloatingPointError where it is not finite."""
         recipe, config = self._recipe, self._recipe.config
         if config.data.frames == 1:
-            return lambda item: to_levels(
-                run(recipe.predict, variables, item.lr / np.float32(255.0)) * 255.0
+            return lambda item: to_levels_of(
+                item.lr, run(recipe.predict, variables, item.lr / np.float32(255.0)) * 255.0
             )
         network = Network(recipe.generator, variables, recipe.facts())
 
@@ -105,7 +105,9 @@ class Validation:
         return ByClip(network.enlarge_clip, self._photos.names, read)
 
     def _picture(self, sr: np.ndarray) -> np.ndarray:
-        """The first photo's SR; that of Y with bicubic CbCr of the photo's LR."""
+        """The first photo's SR; that of Y with bicubic CbCr of the photo's LR, CT by its window."""
+        if hounsfield.is_ct(sr):
+            return np.repeat(hounsfield.look(sr), 3, axis=2)
         if sr.shape[-1] == 3:
             return sr
         scale = self._recipe.config.scale

@@ -27,7 +27,16 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from jsr import color, film_network, foreign, orientations, resize, shipped_weights, tiling
+from jsr import (
+    color,
+    film_network,
+    foreign,
+    hounsfield,
+    orientations,
+    resize,
+    shipped_weights,
+    tiling,
+)
 from jsr.errors import UserError
 from jsr.models import MODELS, make_model
 from jsr.steps import make_predict
@@ -57,7 +66,7 @@ class Network:
 
     @property
     def channels(self) -> int:
-        return 1 if self.facts["channels"] == "y" else 3
+        return color.CHANNELS[self.facts["channels"]]
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         """Enlarge a picture: uint8 [h, w, 3] to uint8 [h*scale, w*scale, 3].
@@ -74,10 +83,13 @@ class Network:
     def enlarge(self, lr: np.ndarray, tile: int = 0) -> np.ndarray:
         """[h, w, 3 or 1] in 0..255, of any type, to [h*scale, w*scale, c], floats, not rounded.
 
-        tile: 0 takes the whole picture at once; else LR is cut into tiles of that side, with the
-        receptive radius around them. Raises FloatingPointError for an output with NaN, UserError
-        for tiles where the radius is unbounded.
+        A network of CT takes slices as `jsr.hounsfield` has them. tile: 0 takes the whole picture
+        at once; else LR is cut into tiles of that side, with the receptive radius around them.
+        Raises FloatingPointError for an output with NaN, UserError for tiles where the radius is
+        unbounded, and for colours given to a network of CT.
         """
+        if self.facts["channels"] == "ct" and lr.shape[-1] == 3:
+            raise UserError(f"{self.facts['model']} was trained on CT, and takes no colours")
         if self.channels == 1 and lr.shape[-1] == 3:
             return in_colour(lambda y: self.enlarge(y, tile), lr, self.scale)
         lr = np.asarray(lr, np.float32) / 255.0
@@ -171,6 +183,11 @@ def to_levels(sr: np.ndarray) -> np.ndarray:
     return np.round(sr).astype(np.uint8)
 
 
+def to_levels_of(lr: np.ndarray, sr: np.ndarray) -> np.ndarray:
+    """SR in 0..255 as what LR is: CT in whole HU, float32; else at the 256 levels, uint8."""
+    return hounsfield.round_levels(sr) if hounsfield.is_ct(lr) else to_levels(sr)
+
+
 def save_network(path: Path, variables: Any, facts: dict) -> None:
     """Write variables and facts to `path`, whole or not at all.
 
@@ -260,7 +277,7 @@ def weights_hash(path: Path) -> str:
 
 def check_shapes(path: Path, module: nn.Module, variables: dict, channels: str) -> None:
     """Raise UserError unless `variables` are those of `module`."""
-    lr = np.zeros((1, 8, 8, 1 if channels == "y" else 3), np.float32)
+    lr = np.zeros((1, 8, 8, color.CHANNELS[channels]), np.float32)
     wanted = jax.eval_shape(module.init, jax.random.key(0), lr)
     wanted = {k: v.shape for k, v in flatten_dict(dict(wanted)).items()}
     found = {k: v.shape for k, v in flatten_dict(variables).items()}

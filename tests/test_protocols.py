@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jsr import hounsfield
 from jsr.errors import UserError
 from jsr.protocols import PROTOCOLS, get_protocol, score
 from jsr.resize import crop_to_multiple, imresize, to_uint8
@@ -17,6 +18,7 @@ SHARED = Path(__file__).parent.parent / os.environ.get("JSR_SHARED", "../shared"
 HR = SHARED / "bench/Set5/HR"
 GOLDEN = SHARED / "golden/Set5_SR"
 Y, RGB = get_protocol("y"), get_protocol("rgb")
+PHOTOGRAPHS = {name: protocol for name, protocol in PROTOCOLS.items() if protocol.source != "ct"}
 
 
 def picture(*shape, seed=0, low=40, high=200):
@@ -45,7 +47,7 @@ SHAVES = {"edsr-div2k": lambda scale: scale + 6, "vid4-duf": lambda scale: 8}
 SHAVES |= dict.fromkeys(("reds", "vid4", "full"), lambda scale: 0)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+@pytest.mark.parametrize("protocol", PHOTOGRAPHS.values(), ids=PHOTOGRAPHS)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_so_many_pixels_are_shaved_and_no_more(protocol, scale):
     hr = picture(36, 36, 3)
@@ -63,7 +65,7 @@ def test_so_many_pixels_are_shaved_and_no_more(protocol, scale):
         assert score(touched, hr, scale, protocol)["psnr"] < math.inf
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+@pytest.mark.parametrize("protocol", PHOTOGRAPHS.values(), ids=PHOTOGRAPHS)
 def test_gray_counts_as_three_equal_channels_unless_it_is_y(protocol):
     sr, hr = picture(32, 32, 1, seed=1), picture(32, 32, 1, seed=2)
     rgb = sr.repeat(3, axis=-1), hr.repeat(3, axis=-1)
@@ -75,6 +77,28 @@ def test_gray_counts_as_three_equal_channels_unless_it_is_y(protocol):
         assert score(sr, hr, 2, protocol)["psnr"] == pytest.approx(expected)
     else:
         assert score(sr, hr, 2, protocol) == score(*rgb, 2, protocol)
+
+
+def test_ct_is_compared_in_hounsfield_units_over_their_whole_range():
+    ct = PROTOCOLS["ct"]
+    hu = np.random.default_rng(3).integers(-1000, 3000, (32, 32, 1))
+    hr = hounsfield.to_levels(hu)
+    sr = hounsfield.to_levels(hu + 5)
+    sr[:2], sr[:, -2:] = 0, 0  # a border of the scale is left out
+    assert score(sr, hr, 2, ct)["psnr"] == pytest.approx(20 * math.log10(4095 / 5))
+    assert score(hr, hr, 2, ct)["ssim"] == pytest.approx(1, abs=1e-12)
+    lr = ct.shrink(hr, 2, "symmetric")
+    assert lr.dtype == np.float32 and np.array_equal(hounsfield.round_levels(lr), lr)
+    assert not np.array_equal(ct.shrink(hr, 2, "unrounded"), lr)
+
+
+def test_ct_and_photographs_are_not_scored_by_each_others_protocols():
+    slices, photo = np.zeros((8, 8, 1), np.float32), picture(8, 8, 3)
+    for name in PHOTOGRAPHS:
+        with pytest.raises(UserError, match=f"protocol {name} is not for CT slices"):
+            PROTOCOLS[name].pictures(slices)
+    with pytest.raises(UserError, match="protocol ct is not for pictures of 8 bits"):
+        PROTOCOLS["ct"].pictures(photo)
 
 
 def test_protocols_of_rgb_or_y_compare_that():
@@ -143,7 +167,7 @@ def test_figures_of_fixed_arrays_stay():
     sr = (hr + rng.integers(-20, 21, hr.shape)).astype(np.uint8)
     found = {
         name: "{psnr:.6f} {ssim:.8f}".format(**score(sr, hr, 3, protocol))
-        for name, protocol in PROTOCOLS.items()
+        for name, protocol in PHOTOGRAPHS.items()
         if protocol.margin == 0
     }
     assert found == GOLDEN_SCORES

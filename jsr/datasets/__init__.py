@@ -22,6 +22,10 @@ DATASETS = {
     "div2k": "jsr.datasets.published:open_div2k",
     "df2k": "jsr.datasets.published:open_df2k",
     "celeb_a": "jsr.datasets.published:open_celeb_a",
+    "celeb_a_32": "jsr.datasets.faces:open_celeb_a_32",
+    "celeb_a_128": "jsr.datasets.faces:open_celeb_a_128",
+    "lfw_faces": "jsr.datasets.faces:open_lfw",
+    "ct": "jsr.datasets.ct:open_split",
 }
 
 
@@ -30,7 +34,8 @@ class Photos:
     """A read-only sequence of photographs, each decoded when it is asked for.
 
     names: one a photograph. sizes: int32 [n, 2], height and width in pixels, known without
-    decoding. read: index -> uint8 [h, w, 3]; called from several threads at once.
+    decoding. read: index -> uint8 [h, w, 3], of CT float32 [h, w, 1] (see `jsr.hounsfield`); called
+    from several threads at once.
     """
 
     names: list[str]
@@ -41,7 +46,7 @@ class Photos:
         return len(self.names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Decode photograph `index`, 0 to len - 1: uint8 [h, w, 3].
+        """Decode photograph `index`, 0 to len - 1: uint8 [h, w, 3], of CT float32 [h, w, 1].
 
         Raises IndexError outside that range (negative ones too), and UserError when the file
         cannot be read or no longer has the size that the dataset was prepared with.
@@ -50,7 +55,7 @@ class Photos:
             raise IndexError(f"photo {index} of {len(self)}")
         photo = self.read(index)
         height, width = self.sizes[index]
-        if photo.shape != (height, width, 3):
+        if photo.shape[:2] != (height, width):
             raise UserError(
                 f"{self.names[index]} has become {photo.shape[0]}x{photo.shape[1]} pixels; it was "
                 f"{height}x{width} when the dataset was opened: leave the files alone and start "

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from jsr.errors import UserError
+from jsr.gallery import make_queries, open_gallery
+
+
+def photo(seed: int, side: int = 64) -> np.ndarray:
+    """Smooth, and unlike any other seed's."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed in range(3):
+        Image.fromarray(photo(seed)).save(tmp_path / f"{seed}.png")
+    return tmp_path
+
+
+def test_what_cannot_be_asked_for_is_left_out_and_named(folder):
+    (folder / "broken.png").write_bytes(b"\x89PNG no picture")
+    Image.fromarray(photo(9, 16)).save(folder / "tiny.png")
+    Image.fromarray(photo(1)).save(folder / "same.png")
+    Image.fromarray(photo(2)).save(folder / "same2.jpg", quality=80)
+    gallery = open_gallery(str(folder), 8)
+    assert gallery.photos.names == ["0.png", "1.png", "2.png"]
+    broken, tiny = gallery.unreadable
+    assert broken.startswith(f"{folder / 'broken.png'}: is cut short")
+    assert tiny == f"{folder / 'tiny.png'}: is 16x16 pixels; queries at 1/8 need 64x64"
+    assert gallery.same == [
+        "same.png shows the same as 1.png",
+        "same2.jpg shows the same as 2.png",
+    ]
+
+
+def test_a_gallery_of_one_picture_is_refused(folder):
+    for name in ("1.png", "2.png"):
+        Image.fromarray(photo(0)).save(folder / name)
+    with pytest.raises(UserError, match=r"two different pictures or more \(1.png shows the same"):
+        open_gallery(str(folder), 8)
+
+
+def test_queries_are_windows_of_their_targets_and_follow_from_the_seed(folder):
+    gallery = open_gallery(str(folder), 8)
+    one, two = ([*make_queries(gallery, 2, 8, 0.1, 100, seed)] for seed in (0, 0))
+    assert [query.target for query in one] == [query.target for query in two]
+    for query, again in zip(one, two, strict=True):
+        assert query.hr.shape == (56, 56, 3) and query.lr.shape == (7, 7, 3)
+        assert np.array_equal(query.hr, again.hr) and np.array_equal(query.lr, again.lr)
+        whole = gallery.photos[query.target].astype(int)
+        apart = [
+            np.abs(whole[y : y + 56, x : x + 56] - query.hr).mean()
+            for y in range(9)
+            for x in range(9)
+        ]
+        assert min(apart) < 2

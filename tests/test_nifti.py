@@ -1,0 +1,63 @@
+import gzip
+import sys
+
+import numpy as np
+import pytest
+
+nibabel = pytest.importorskip("nibabel", reason="the extra ct is not installed")
+
+import scans  # noqa: E402
+
+from jsr import nifti  # noqa: E402
+from jsr.errors import UserError  # noqa: E402
+
+AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0.75, 0.1, -20], [0, 0, 2.5, 30], [0, 0, 0, 1.0]])
+
+
+def save(path, values, affine=AFFINE):
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_the_round_trip_loses_nothing(tmp_path, name):
+    path = save(tmp_path / name, np.moveaxis(scans.volume(), 0, 2))
+    hu, affine = nifti.read_volume(path)
+    assert hu.shape == (3, 16, 16, 1) and np.array_equal(hu[..., 0], scans.volume())
+    path.write_bytes(nifti.encode_volume(hu, affine, 1, name.endswith("gz")))
+    again, there = nifti.read_volume(path)
+    assert np.array_equal(again, hu) and np.allclose(there, AFFINE)
+
+
+def test_an_enlarged_volume_lies_where_it_lay(tmp_path):
+    path = save(tmp_path / "a.nii", np.moveaxis(scans.volume(), 0, 2))
+    hu, affine = nifti.read_volume(path)
+    path.write_bytes(nifti.encode_volume(hu.repeat(4, 1).repeat(4, 2), affine, 4, False))
+    large, moved = nifti.read_volume(path)
+    assert large.shape == (3, 64, 64, 1)
+    for i, j, k in ((0, 0, 0), (3, 7, 2)):
+        there = affine @ [i, j, k, 1]
+        assert np.allclose(moved @ [4 * i + 1.5, 4 * j + 1.5, k, 1], there)
+
+
+def test_voxels_that_are_not_finite_are_counted(tmp_path):
+    values = scans.volume().astype(np.float32)
+    values[0, 0, :2] = np.nan, np.inf
+    path = save(tmp_path / "a.nii", values)
+    with pytest.raises(UserError, match="2 of 768 voxels are not finite"):
+        nifti.read_volume(path)
+
+
+def test_what_is_no_volume_is_refused(tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"nothing"))
+    with pytest.raises(UserError, match="is no NIfTI volume, or damaged"):
+        nifti.read_volume(tmp_path / "a.nii.gz")
+    path = save(tmp_path / "b.nii", np.zeros((2, 2, 2, 3), np.int16))
+    with pytest.raises(UserError, match="has 4 axes; expected a volume of 3"):
+        nifti.read_volume(path)
+
+
+def test_without_nibabel_a_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    with pytest.raises(UserError, match=r"pip install 'jsr-superres\[ct\]'"):
+        nifti.read_volume("a.nii")
