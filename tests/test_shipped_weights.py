@@ -1,8 +1,14 @@
 """Networks by the names under which they are shipped."""
 
+import json
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
+import runs
+from conftest import SHARED
 
 from jsr import shipped_weights, weights
 from jsr.errors import UserError
@@ -63,3 +69,20 @@ def test_folding_keeps_the_outputs(tmp_path, capsys):
     assert np.abs(one.enlarge(lr[0] * 255) - other.enlarge(lr[0] * 255)).max() < 1e-3
     with pytest.raises(UserError, match="a ecbsr_plain has no branches to merge"):
         weights.main(["fold", str(tmp_path / "use.safetensors"), str(tmp_path / "x.safetensors")])
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (SHARED / "bench").is_dir(), reason="no JSR_SHARED/bench")
+@pytest.mark.parametrize(
+    ("dataset", "psnr", "ssim"),
+    [("set5", 31.23, 0.8808), ("set14", 28.03, 0.7669), ("bsd100", 27.24, 0.7242)],
+)
+def test_the_card_s_figures_are_met(tmp_path, dataset, psnr, ssim):
+    words = ["--weights", "small-x4", "--datasets", dataset, "--data_dir", str(SHARED / "bench")]
+    words += ["--json", str(tmp_path / "rows.json")]
+    command = [sys.executable, "-m", "jsr.evaluate", *words]
+    subprocess.run(command, check=True, cwd=runs.ROOT, capture_output=True)
+    (row,) = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert (round(row["psnr"], 2), round(row["ssim"], 4)) == (psnr, ssim)
+    card = (shipped_weights.FOLDER / "small-x4.md").read_text()
+    assert f"{psnr:.2f} / {ssim:.4f}" in card
