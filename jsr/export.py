@@ -15,7 +15,7 @@ from jax import export
 from safetensors.numpy import save
 
 from jsr.errors import UserError
-from jsr.models import MODELS
+from jsr.models import MODELS, takes_clips
 from jsr.steps import make_predict
 from jsr.torch_names import to_torch
 from jsr.weights import Network, write_whole
@@ -81,6 +81,8 @@ def _encode_torch(network: Network, _size) -> bytes:
 
 
 def _encode_onnx(network: Network, size) -> bytes:
+    if takes_clips(network.facts["model"]):
+        raise UserError(f"{network.facts['model']} enlarges films: ONNX takes pictures")
     _require("onnx")
     from onnx import helper
 

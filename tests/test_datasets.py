@@ -131,7 +131,7 @@ def test_a_cache_that_cannot_be_written_is_the_users_mistake(tmp_path, monkeypat
 
 def test_unknown_names_and_splits_list_the_known_ones():
     with pytest.raises(
-        UserError, match=r"'div3k'.*celeb_a, celeb_a_128, celeb_a_32, ct, df2k, div2k"
+        UserError, match=r"'div3k'.*celeb_a, celeb_a_128, celeb_a_32, clips, ct, df2k, div2k"
     ):
         open_photos("div3k", "train", None)
     with pytest.raises(UserError, match=r"'validation'.*train, valid, test"):

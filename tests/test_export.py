@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from jsr import foreign, weights
 from jsr.errors import UserError
 from jsr.export import SHORTEST, export_network, side_multiple, torch_state
-from jsr.models import MODELS, hat, make_model, swinir
+from jsr.models import MODELS, hat, make_model, swinir, takes_clips
 from jsr.steps import make_predict
 from jsr.weights import Network, save_network
 
@@ -291,13 +291,21 @@ VARIANTS = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "hparams"), [*((name, {}) for name in NARROW), *VARIANTS.items()])
+@pytest.mark.parametrize(
+    ("name", "hparams"),
+    [*((name, {}) for name in NARROW if not takes_clips(name)), *VARIANTS.items()],
+)
 def test_every_network_as_onnx(tmp_path, name, hparams):
     network = narrow(name, **hparams)
     assert_computes(onnx_run(network, tmp_path / "net.onnx"), network)
 
 
 # Mistakes
+
+
+def test_onnx_is_not_written_of_networks_for_films(tmp_path):
+    with pytest.raises(UserError, match="rrn enlarges films"):
+        export_network(narrow("rrn"), tmp_path / "net.onnx")
 
 
 def test_other_suffixes_name_the_three(tmp_path):
