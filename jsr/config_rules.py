@@ -77,6 +77,8 @@ def _check_frames(config) -> None:
     if takes_clips(name) != (frames > 1):
         what = "films: set it to 2 or more" if takes_clips(name) else "pictures: set it to 1"
         raise UserError(f"data.frames is {frames}, but {name} enlarges {what}")
+    if frames > 1 and config.channels != "rgb":
+        raise UserError(f"data.frames is over 1, which needs RGB: channels is {config.channels!r}")
     if frames > 1 and (tuple(config.stages) != ("pixel",) or config.pixel.perceptual_weight):
         raise UserError(
             "data.frames is over 1, which the pixel loss alone takes: stages ('pixel',) and"

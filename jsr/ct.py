@@ -80,6 +80,8 @@ def main(words: list[str], options) -> None:
     source, target = map(Path, words)
     if not source.exists():
         raise UserError(f"{source}: no such file or folder; check the path")
+    if target.exists():
+        raise UserError(f"{target} is there already: name a new one")
     way = Way(options.weights, options.scale, options.tile)
     if options.looks and Path(options.looks).exists():
         raise UserError(f"{options.looks} is there already: name a new folder for --looks")
@@ -116,16 +118,12 @@ class _Looks:
 
 
 def _enlarge_slice(source: Path, target: Path, way: Way, looks: _Looks) -> int:
-    if target.is_dir():
-        raise UserError(f"{target}: is a folder; {source} is one slice, name a file for it")
     (data,) = _encoded([dicom.read_slice(source)], way, looks)
     write_whole(target, data)
     return 1
 
 
 def _enlarge_series(source: Path, target: Path, way: Way, looks: _Looks) -> int:
-    if target.exists():
-        raise UserError(f"{target} is there already: name a new folder")
     slices = dicom.read_series(source)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -143,9 +141,9 @@ def _encoded(slices: list[dicom.Slice], way: Way, looks: _Looks) -> Iterator[byt
     """The DICOM file of each, as one new series."""
     series = dicom.new_uid()
     note = f"enlarged x{way.scale} within the slice by jsr ({way.name}); not for diagnosis"
-    for one in slices:
+    for number, one in enumerate(slices, start=1):
         sr = way(one.hu)
-        looks.show(one.path.stem, one.hu, sr, way.scale)
+        looks.show(f"{number:04d}", one.hu, sr, way.scale)
         yield dicom.encode_slice(one, sr, way.scale, series, note)
 
 
@@ -155,8 +153,9 @@ def _enlarge_volume(source: Path, target: Path, way: Way, looks: _Looks) -> int:
     volume, affine = nifti.read_volume(source)
     enlarged = []
     for number, hu in enumerate(volume):
-        enlarged.append(way(hu))
-        looks.show(f"{number:04d}", hu, enlarged[-1], way.scale)
+        sr = way(hu)
+        enlarged.append(nifti.to_int16(sr))
+        looks.show(f"{number:04d}", hu, sr, way.scale)
     gzipped = target.name.lower().endswith(".gz")
     write_whole(target, nifti.encode_volume(np.stack(enlarged), affine, way.scale, gzipped))
     return len(volume)

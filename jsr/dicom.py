@@ -21,6 +21,16 @@ CODECS = {
 }
 # In which the slices of a series must agree.
 GEOMETRY = ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient")
+# How many values these have.
+COUNTS = {"PixelSpacing": 2, "ImageOrientationPatient": 6, "ImagePositionPatient": 3}
+# What is of the old pixels.
+STALE = (
+    "SmallestImagePixelValue",
+    "LargestImagePixelValue",
+    "NumberOfFrames",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,7 +141,8 @@ def encode_slice(one: Slice, hu: np.ndarray, scale: int, series: str, note: str)
     header.SourceImageSequence = [source]
     header.SOPInstanceUID = pydicom.uid.generate_uid()
     header.SeriesInstanceUID = series
-    kind = list(header.get("ImageType") or ["ORIGINAL", "PRIMARY", "AXIAL"])
+    kind = header.get("ImageType") or ["ORIGINAL", "PRIMARY", "AXIAL"]
+    kind = [kind] if isinstance(kind, str) else list(kind)
     header.ImageType = ["DERIVED", "SECONDARY", *kind[2:]]
     header.DerivationDescription = note
     header.SeriesDescription = f"{header.get('SeriesDescription', '')} x{scale}".strip()[:64]
@@ -153,7 +164,7 @@ def new_uid() -> str:
 
 def _check(path: Path, header) -> None:
     modality = header.get("Modality", "none")
-    if not any(key in header for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+    if "PixelData" not in header:
         raise UserError(f"{path}: has no pixel data (modality {modality}); expected a CT slice")
     if header.get("SamplesPerPixel", 1) != 1:
         kind = header.get("PhotometricInterpretation", "colours")
@@ -167,11 +178,18 @@ def _check(path: Path, header) -> None:
         raise UserError(f"{path}: has {header.NumberOfFrames} frames; expected one slice a file")
     lacking = [
         key
-        for key in ("RescaleSlope", "RescaleIntercept", "PixelSpacing")
+        for key in ("RescaleSlope", "RescaleIntercept", "PixelSpacing", "SOPClassUID")
         if header.get(key) is None
     ]
     if lacking:
         raise UserError(f"{path}: does not state {', '.join(lacking)}: its units are unknown")
+    if not float(header.RescaleSlope) or header.get("RescaleType", "HU") not in ("HU", "", None):
+        told = f"slope {header.RescaleSlope}, type {header.get('RescaleType', 'not stated')}"
+        raise UserError(f"{path}: its units are not Hounsfield units ({told})")
+    for key, count in COUNTS.items():
+        values = header.get(key)
+        if values is not None and np.size(values) != count:
+            raise UserError(f"{path}: {key} has {np.size(values)} values; expected {count}")
 
 
 def _undecoded(error: Exception, syntax) -> str:
@@ -203,9 +221,12 @@ def _set_pixels(header, hu: np.ndarray) -> None:
     stored = np.clip(stored, limits.min, limits.max).astype(kind)
     header.Rows, header.Columns = stored.shape
     header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
-    for key in ("SmallestImagePixelValue", "LargestImagePixelValue", "NumberOfFrames"):
+    for key in STALE:
         if key in header:
             delattr(header, key)
+    # Overlays lie on the old rows and columns.
+    for tag in [each.tag for each in header if 0x6000 <= each.tag.group <= 0x60FF]:
+        del header[tag]
     header.PixelData = stored.astype(kind.newbyteorder("<")).tobytes()
     header["PixelData"].VR = "OW"
     header["PixelData"].is_undefined_length = False

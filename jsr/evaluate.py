@@ -15,6 +15,7 @@ from absl import flags
 
 from jsr import command_line, markup, methods, model_cost, parallel, plot, protocols, seeds, tables
 from jsr import sheet as sheets
+from jsr.clips import inner_frames
 from jsr.datasets.benchmarks import TestPictures, open_test_pictures
 from jsr.datasets.pairing import first_of
 from jsr.entries import Entry, baseline_entries, folder_entries, network_entries
@@ -197,6 +198,8 @@ def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, fail
         return score(name, produce, lr=lr, labels=labels, over_time=more)
 
     expected = {"expected": photos.expected or len(photos)}
+    if protocol.ends:
+        expected = {"expected": len(inner_frames(photos.names, protocol.ends))}
     if entry.folder is not None:
         produce = open_sr_folder(entry.folder, photos, protocol)
         return scored(entry.name, produce, "given", expected)

@@ -15,7 +15,7 @@ from jax import export
 from safetensors.numpy import save
 
 from jsr.errors import UserError
-from jsr.models import MODELS, takes_clips
+from jsr.models import MODELS
 from jsr.steps import make_predict
 from jsr.torch_names import to_torch
 from jsr.weights import Network, write_whole
@@ -81,8 +81,7 @@ def _encode_torch(network: Network, _size) -> bytes:
 
 
 def _encode_onnx(network: Network, size) -> bytes:
-    if takes_clips(network.facts["model"]):
-        raise UserError(f"{network.facts['model']} enlarges films: ONNX takes pictures")
+    _require_pictures(network)
     _require("onnx")
     from onnx import helper
 
@@ -96,6 +95,7 @@ def _encode_onnx(network: Network, size) -> bytes:
 
 
 def _encode_stablehlo(network: Network, size) -> bytes:
+    _require_pictures(network)
     # JAX's serialisation needs it.
     _require("flatbuffers", extra="stablehlo")
     example, _ = _example(network, size)
@@ -104,6 +104,12 @@ def _encode_stablehlo(network: Network, size) -> bytes:
         return export.export(jax.jit(predict), platforms=PLATFORMS)(example)
 
     return bytes(_trace(network, size, lower).serialize())
+
+
+def _require_pictures(network: Network) -> None:
+    if network.takes_clips:
+        model = network.facts["model"]
+        raise UserError(f"{model} enlarges films: programs are for pictures; export .safetensors")
 
 
 def _require(package: str, extra: str | None = None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from jsr import hounsfield, model_cost, resize, weights
-from jsr.clips import ByClip
+from jsr.clips import ByClip, check_same_size, clip_name, list_clips
 from jsr.errors import UserError
 from jsr.protocols import Protocol
 from jsr.scoring import Item, read_item
@@ -98,6 +98,15 @@ class Method:
                 f"{self.name} enlarges films by {network.scale}, each frame whole and as it is:"
                 " leave out --tile and --ensemble"
             )
+
+        for clip in list_clips(photos.names):
+            name = clip_name(photos.names[clip.start])
+            if not name:
+                raise UserError(
+                    f"{self.name} enlarges films, and {photos.names[clip.start]} is in no clip's"
+                    " folder: use a dataset of clips"
+                )
+            check_same_size(photos, clip, name)
 
         def read(index: int) -> Item:
             return read_item(photos, index, scale, protocol, lr)

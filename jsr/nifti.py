@@ -52,13 +52,18 @@ def encode_volume(hu: np.ndarray, affine: np.ndarray, scale: int, gzipped: bool)
     nibabel = _require()
     shrink = np.diag([1 / scale, 1 / scale, 1.0, 1.0])
     shrink[:2, 3] = (1 / scale - 1) / 2
-    values = np.moveaxis(np.rint(hu[..., 0]), 0, 2).astype(np.int16)
+    values = np.moveaxis(to_int16(hu[..., 0]), 0, 2)
     data = nibabel.Nifti1Image(values, affine @ shrink).to_bytes()
     if gzipped:
         import gzip
 
         return gzip.compress(data)
     return data
+
+
+def to_int16(hu: np.ndarray) -> np.ndarray:
+    """Whole HU; those beyond 16 bits, of metal and padding, become the nearest there are."""
+    return hu if hu.dtype == np.int16 else np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
 
 
 def _require():

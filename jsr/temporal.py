@@ -12,6 +12,7 @@ from skimage.registration import optical_flow_ilk
 
 from jsr import color
 from jsr.clips import list_clips
+from jsr.errors import UserError
 from jsr.protocols import Protocol
 from jsr.scoring import read_item
 
@@ -90,8 +91,13 @@ class Flicker:
     def __call__(self, sr: np.ndarray, item) -> float:
         if item.index in self._motion.firsts:
             return float("nan")
-        before = self._read(item.index - 1)
-        return warping_error(sr, self.produce(before), self._motion(item, before))
+        try:
+            before = self._read(item.index - 1)
+            then = self.produce(before)
+        except (UserError, FloatingPointError) as error:
+            # This frame's other figures stand.
+            raise ValueError(f"the frame before it: {error}") from error
+        return warping_error(sr, then, self._motion(item, before))
 
 
 def with_flicker(

@@ -88,6 +88,11 @@ def open_model(
         scales = networks[0].facts["scales"]
         if len(scales) > 1 and target != TargetSize():
             networks = [load_network(path, scale=scale) for scale in scales]
+    if networks[0].takes_clips:
+        raise UserError(
+            f"{model} enlarges films by what it remembers, which jsr.upscale does not do yet: use"
+            " weights for pictures, or jsr.evaluate on clips"
+        )
     if networks[0].facts["channels"] == "ct":
         raise UserError(f"{model} enlarges CT in Hounsfield units: use python -m jsr.ct")
     ways = {n.scale: TiledNetwork(n, tile, overlap, ensemble) for n in networks}

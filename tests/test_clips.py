@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import types
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from jsr.config_rules import check_config
 from jsr.datasets import Photos, open_photos
 from jsr.datasets.clips import order_frames
 from jsr.errors import UserError
-from jsr.methods import from_network
+from jsr.methods import Method, from_network
 from jsr.orientations import orient
 from jsr.pipeline import Pairs, batches, draw, make_batch
 from jsr.protocols import get_protocol
@@ -271,3 +272,11 @@ def test_a_run_on_clips(root, tmp_path):
     assert alone["psnr"] != again["psnr"]
     with pytest.raises(UserError, match="enlarges films by 4, each frame whole and as it is"):
         method.over(photos, protocol, 2, "symmetric")
+
+
+def test_a_network_of_film_is_not_scored_on_pictures_that_are_no_film(tmp_path):
+    network = types.SimpleNamespace(takes_clips=True, scale=4)
+    method = Method("rrn", None, network=network)
+    photos = types.SimpleNamespace(names=["a", "b"], sizes=np.full((2, 2), 8))
+    with pytest.raises(UserError, match="rrn enlarges films, and a is in no clip's folder"):
+        method.over(photos, None, 4, "symmetric")

@@ -100,10 +100,10 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path, weights):
     cases = [
         ({"weights": photo}, "was trained on photographs, not on CT"),
         ({"weights": "bicubic"}, "give --scale 4"),
-        ({"weights": weights, "target": source}, "is there already: name a new folder"),
+        ({"weights": weights, "target": source}, "is there already: name a new one"),
         ({"weights": weights, "source": tmp_path / "nowhere"}, "no such file or folder"),
         ({"weights": weights, "scale": 3}, "enlarges by 2, not by 3"),
-        ({"weights": weights, "source": source / "1.dcm", "target": source}, "is a folder"),
+        ({"weights": weights, "source": source / "1.dcm", "target": source}, "is there already"),
     ]
     for changes, told in cases:
         words = {"source": source, "target": tmp_path / "out", **changes}

@@ -165,3 +165,30 @@ def _point(header, row: float, column: float) -> np.ndarray:
         for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
     )
     return position + cosines[:3] * along * column + cosines[3:] * down * row
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"SOPClassUID": None}, "does not state SOPClassUID"),
+        ({"RescaleSlope": 0}, "its units are not Hounsfield units"),
+        ({"RescaleType": "US"}, "its units are not Hounsfield units"),
+        ({"PixelSpacing": [0.5]}, "PixelSpacing has 1 values; expected 2"),
+        ({"ImageOrientationPatient": [1, 0, 0]}, "ImageOrientationPatient has 3 values"),
+    ],
+)
+def test_headers_that_cannot_be_right(tmp_path, fields, told):
+    path = scans.write_slice(tmp_path / "a.dcm", scans.volume()[0], **fields)
+    with pytest.raises(UserError, match=told):
+        dicom.read_slice(path)
+
+
+def test_what_lies_on_the_old_pixels_is_left_out(tmp_path):
+    path = scans.write_slice(tmp_path / "a.dcm", scans.volume()[0], ImageType="ORIGINAL")
+    one = dicom.read_slice(path)
+    one.header.add_new((0x6000, 0x0010), "US", 16)
+    hu = one.hu.repeat(2, 0).repeat(2, 1)
+    (tmp_path / "b.dcm").write_bytes(dicom.encode_slice(one, hu, 2, dicom.new_uid(), "twice"))
+    made = dicom.read_slice(tmp_path / "b.dcm")
+    assert (0x6000, 0x0010) not in made.header
+    assert list(made.header.ImageType) == ["DERIVED", "SECONDARY"]

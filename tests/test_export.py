@@ -68,6 +68,7 @@ NARROW = {
         "squeeze": 2,
     },
 }
+PICTURES = [name for name in NARROW if not takes_clips(name)]
 DISCRIMINATORS = {"srgan", "conditional", "patchgan", "unet", "vgg_style"}
 # Only the metadata says what these are.
 UNTOLD = ("srresnet", "msrresnet")
@@ -235,7 +236,7 @@ def test_a_stablehlo_program_of_one_size(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", NARROW)
+@pytest.mark.parametrize("name", PICTURES)
 def test_every_network_as_stablehlo(tmp_path, name):
     network = narrow(name)
     assert_computes(stablehlo(network, tmp_path / "net.stablehlo").call, network)
@@ -293,7 +294,7 @@ VARIANTS = {
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "hparams"),
-    [*((name, {}) for name in NARROW if not takes_clips(name)), *VARIANTS.items()],
+    [*((name, {}) for name in PICTURES), *VARIANTS.items()],
 )
 def test_every_network_as_onnx(tmp_path, name, hparams):
     network = narrow(name, **hparams)
@@ -303,9 +304,10 @@ def test_every_network_as_onnx(tmp_path, name, hparams):
 # Mistakes
 
 
-def test_onnx_is_not_written_of_networks_for_films(tmp_path):
+@pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
+def test_programs_are_not_written_of_networks_for_films(tmp_path, suffix):
     with pytest.raises(UserError, match="rrn enlarges films"):
-        export_network(narrow("rrn"), tmp_path / "net.onnx")
+        export_network(narrow("rrn"), tmp_path / f"net.{suffix}")
 
 
 def test_other_suffixes_name_the_three(tmp_path):

@@ -61,3 +61,8 @@ def test_without_nibabel_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "nibabel", None)
     with pytest.raises(UserError, match=r"pip install 'jsr-superres\[ct\]'"):
         nifti.read_volume("a.nii")
+
+
+def test_what_16_bits_cannot_hold_becomes_the_nearest():
+    hu = np.array([40000.0, -50000.0, 12.6])
+    assert nifti.to_int16(hu).tolist() == [32767, -32768, 13]

@@ -6,10 +6,13 @@ import pytest
 from families import giga, learnt, names, start
 
 from jsr import loops
+from jsr.errors import UserError
 from jsr.film_network import enlarge_frames
 from jsr.models import make_model, takes_clips
 from jsr.models.layers import pixel_shuffle
 from jsr.models.rrn import pixel_unshuffle, recognise
+from jsr.upscale import open_model
+from jsr.weights import Network
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"features": 8, "blocks": 2}
@@ -101,3 +104,10 @@ def test_others_are_not_recognised():
     assert recognise(names("edsr", features=4, blocks=1)) is None
     shapes = {"neuro.conv_1.weight": (8, 31, 3, 3), "neuro.conv_o.weight": (7, 8, 3, 3)}
     assert recognise(shapes) is None
+
+
+def test_upscale_does_not_enlarge_by_it_what_it_would_forget():
+    module = make_model("rrn", scale=4, **SMALL)
+    network = Network(module, {}, {"scale": 4, "channels": "rgb", "model": "rrn"})
+    with pytest.raises(UserError, match="enlarges films by what it remembers"):
+        open_model(network)

@@ -20,6 +20,8 @@ from jsr.errors import UserError
 from jsr.images import picture_size, read_picture
 
 # Title, names of its folder, and how many pictures it has.
+# What packages carry.
+EMBEDDED = ("sample_photos", "sample_pans", "lfw_faces")
 BENCHMARKS = {
     "set5": ("Set5", ("Set5",), 5),
     "set14": ("Set14", ("Set14",), 14),
@@ -66,7 +68,7 @@ def open_test_pictures(
         title = root.parent.name if root.name in layouts.HR_FOLDERS else root.name
     elif name in DATASETS or ":" in name:
         # --data_dir is that of the other sets of the same command.
-        return _test_split(name, None if name == "sample_photos" else data_dir)
+        return _test_split(name, None if name in EMBEDDED else data_dir)
     else:
         known = ", ".join([*BENCHMARKS, "pairs", *DATASETS])
         raise UserError(f"dataset {name!r} is unknown; known: {known}; or package.module:function")

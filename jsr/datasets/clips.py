@@ -82,13 +82,18 @@ def open_split(split: str, data_dir: str | None) -> Photos:
     splits = _split_clips(root)
     folder = cache_dir() / _fingerprint(root, splits)
     builder = prepare(lambda: Clips(root, splits, data_dir=folder))
-    records = sorted(builder.as_data_source(split), key=lambda record: record["name"])
-    names = [record["name"].decode() for record in records]
-    sizes = np.array([(r["height"], r["width"]) for r in records], np.int32).reshape(-1, 2)
+    source = builder.as_data_source(split)
+    # Without the pictures: those of films are many.
+    heads = sorted(
+        (r["name"].decode(), r["path"].decode(), r["height"], r["width"], place)
+        for place, r in enumerate(source)
+    )
+    names = [head[0] for head in heads]
+    sizes = np.array([head[2:4] for head in heads], np.int32).reshape(-1, 2)
 
     def read(index: int) -> np.ndarray:
-        path = records[index]["path"].decode()
-        return read_rgb(root / path if path else records[index]["image"], names[index])
+        _, path, _, _, place = heads[index]
+        return read_rgb(root / path if path else source[place]["image"], names[index])
 
     frames = Photos(names, sizes, read)
     _check_clips(frames, split)
