@@ -41,13 +41,30 @@ def small(config):
     config.pixel.optimizer = optimizer(lr=1e-3, b2=0.999, warmup=500, clip=1.0)
 
 
+def base(config):
+    """EDSR's baseline (Lim et al. 2017), 1.5 M parameters, for a few hours of a processor."""
+    config.generator.name = "edsr"
+    config.generator.hparams = {"features": 64, "blocks": 16}
+    config.dtype = "bfloat16"
+    config.pixel.steps = 8_000
+    config.pixel.optimizer = optimizer(
+        lr=5e-4, b2=0.99, schedule="cosine", final=0.05, warmup=300, clip=1.0
+    )
+
+
 def refine(config):
     """From good weights on, at a falling rate."""
     config.pixel.steps = 12_000
     config.pixel.optimizer = optimizer(lr=8e-4, b2=0.999, schedule="cosine", warmup=200, clip=1.0)
 
 
-PRESETS = {**SCALES, "small": small, "refine": refine, "smoke": smoke_with(features=4, blocks=1)}
+PRESETS = {
+    **SCALES,
+    "small": small,
+    "base": base,
+    "refine": refine,
+    "smoke": smoke_with(features=4, blocks=1),
+}
 
 
 def get_config(presets: str = ""):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from jsr import loop_speed, pipeline, timing
 from jsr.datasets import open_photos
-from jsr.pipeline import Pairs
+from jsr.pipeline import Pairs, open_pairs
 from jsr.step_speed import describe
 from jsr.timing import Work
 
@@ -19,9 +19,7 @@ def batch_rows(config, threads: list[int], rounds: int) -> Iterator[dict]:
     """A row a number of threads: a batch streamed of photographs in memory, then of files."""
     photos = open_photos(config.data.name, "train", config.data.dir or None)
     for where, cache_bytes in (("memory", int(config.data.cache_gb * 1e9)), ("files", 0)):
-        kind = (config.channels, config.data.frames, config.data.lr)
-        pairs = Pairs(photos, config.scale, cache_bytes, *kind)
-        pairs.require(config.data.patch)
+        pairs = open_pairs(config, photos, config.scale, cache_bytes)
         for index in range(len(pairs)) if cache_bytes else ():
             # Decoded now, not by the first batches.
             pairs[index]

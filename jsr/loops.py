@@ -31,7 +31,8 @@ def write_out(body: Callable, carry, xs, axis: int = 0, reverse: bool = False):
     count = jax.tree.leaves(xs)[0].shape[axis]
     outputs = []
     for i in reversed(range(count)) if reverse else range(count):
-        carry, output = body(carry, jax.tree.map(lambda x, i=i: x.take(i, axis), xs))
+        here = jax.tree.map(lambda x, i=i: lax.index_in_dim(x, i, axis, keepdims=False), xs)
+        carry, output = body(carry, here)
         outputs.append(output)
     outputs = outputs[::-1] if reverse else outputs
     return carry, jax.tree.map(lambda *parts: jnp.stack(parts, axis), *outputs)

@@ -187,6 +187,14 @@ class Pairs:
             self._free += dropped.nbytes
 
 
+def open_pairs(config, photos: Photos, scale: int, cache_bytes: int) -> Pairs:
+    """The pairs that a config trains on. Raises UserError for photographs smaller than a patch."""
+    kind = (config.channels, config.data.frames, config.data.lr)
+    pairs = Pairs(photos, scale, cache_bytes, *kind)
+    pairs.require(config.data.patch)
+    return pairs
+
+
 def make_batch(
     pairs: Pairs, seed: int, step: int, indices: np.ndarray, patch: int
 ) -> dict[str, np.ndarray]:

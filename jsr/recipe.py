@@ -191,7 +191,7 @@ class Recipe:
         if wanted >= batch:
             return steps.AXIS
         count, rest = divmod(wanted, share)
-        if rest or devices % max(count, 1):
+        if rest or devices % count:
             raise UserError(
                 f"norm_batch is {wanted}, but {devices} device(s) take {share} examples each at a"
                 " time: expected the examples of some of them, which divide them equally; more"

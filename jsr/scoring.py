@@ -86,7 +86,8 @@ def evaluate(
     what the row says beside. failed: collects the reasons why pictures, or figures of theirs, could
     not be scored; without it the first one raises. workers: threads, the processor's cores if not
     given. spread: each process scores its share, and all get the row. Neither changes a figure.
-    over_time: further figures, of films. Memory holds one picture a thread.
+    over_time: further figures, of films, which keep frames and their motions in memory. Else it
+    holds one picture a thread.
 
     Raises UserError when no picture could be scored, and what `produce` raises.
     """

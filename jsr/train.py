@@ -71,10 +71,7 @@ class Run:
         self.test = photos["test"]
         scales = self.recipe.scales
         cache = int(data.cache_gb * 1e9) // len(scales)
-        kind = (config.channels, data.frames, data.lr)
-        self.pairs = [pipeline.Pairs(photos["train"], s, cache, *kind) for s in scales]
-        for pairs in self.pairs:
-            pairs.require(data.patch)
+        self.pairs = [pipeline.open_pairs(config, photos["train"], s, cache) for s in scales]
         for split in ("valid", "test"):
             _check_scored(photos[split], config)
         parallel.check_same(json.dumps(config.to_dict(), sort_keys=True), "the config")

@@ -9,7 +9,7 @@ import numpy as np
 
 from jsr import hounsfield, losses, parallel, resize
 from jsr.clips import ByClip
-from jsr.pipeline import Pairs, make_batch
+from jsr.pipeline import Pairs, make_batch, open_pairs
 from jsr.protocols import Protocol, get_protocol
 from jsr.recipe import Recipe
 from jsr.scoring import evaluate, read_item
@@ -31,9 +31,7 @@ class Validation:
         config = recipe.config
         self._recipe, self._photos, self._lpips = recipe, valid_photos, lpips
         cache = int(config.data.cache_gb * 1e9)
-        kind = (config.channels, config.data.frames, config.data.lr)
-        valid = Pairs(valid_photos, config.scale, cache, *kind)
-        valid.require(config.data.patch)
+        valid = open_pairs(config, valid_photos, config.scale, cache)
         crops = {"train": train, "valid": valid}
         self._crops = {
             name: jax.tree.map(to_unit, make_batch(pairs, 0, 0, range(CROPS), config.data.patch))

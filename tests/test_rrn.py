@@ -9,8 +9,8 @@ from jsr import loops
 from jsr.errors import UserError
 from jsr.film_network import enlarge_frames
 from jsr.models import make_model, takes_clips
-from jsr.models.layers import pixel_shuffle
-from jsr.models.rrn import pixel_unshuffle, recognise
+from jsr.models.layers import pixel_shuffle, pixel_unshuffle
+from jsr.models.rrn import recognise
 from jsr.upscale import open_model
 from jsr.weights import Network
 

@@ -19,9 +19,9 @@ from jsr.datasets.pairing import pair_names, plain_names, relative_stems
 from jsr.errors import UserError
 from jsr.images import picture_size, read_picture
 
-# Title, names of its folder, and how many pictures it has.
 # What packages carry.
 EMBEDDED = ("sample_photos", "sample_pans", "lfw_faces")
+# Title, names of its folder, and how many pictures it has.
 BENCHMARKS = {
     "set5": ("Set5", ("Set5",), 5),
     "set14": ("Set14", ("Set14",), 14),

@@ -7,6 +7,7 @@ Slices are float32 [h, w, 1], see `jsr.hounsfield`.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,12 @@ def open_split(split: str, data_dir: str | None) -> Photos:
     folder of fewer than three patients.
     """
     root = Path(data_dir).expanduser().resolve() if data_dir else None
-    paths = _of_folder(root)[split] if root else [_carried(split)]
-    headers = [dicom.read_header(path) for path in paths]
-    sizes = np.array([(header.Rows, header.Columns) for header in headers], np.int32)
+    if root:
+        slices = _of_folder(root)[split]
+    else:
+        slices = [(_carried(split), dicom.read_header(_carried(split)))]
+    paths = [path for path, _ in slices]
+    sizes = np.array([(header.Rows, header.Columns) for _, header in slices], np.int32)
     names = [path.relative_to(root).as_posix() if root else path.stem for path in paths]
     return Photos(names, sizes, lambda index: to_levels(dicom.read_slice(paths[index]).hu))
 
@@ -41,12 +45,14 @@ def _carried(split: str) -> Path:
     return path
 
 
-def _of_folder(root: Path) -> dict[str, list[Path]]:
+def _of_folder(root: Path) -> dict[str, list[tuple[Path, Any]]]:
+    """The slices of each split, with their headers."""
     if not root.is_dir():
         raise UserError(f"data_dir {root} is no folder")
-    patients: dict[str, list[Path]] = {}
+    patients: dict[str, list[tuple[Path, Any]]] = {}
     for path in dicom.list_dicom(root):
-        patients.setdefault(str(dicom.read_header(path).get("PatientID", "")), []).append(path)
+        header = dicom.read_header(path)
+        patients.setdefault(str(header.get("PatientID", "")), []).append((path, header))
     if len(patients) < len(SPLITS):
         raise UserError(
             f"{root}: holds CT slices of {len(patients)} patients (by PatientID); train, valid and"
@@ -55,6 +61,6 @@ def _of_folder(root: Path) -> dict[str, list[Path]]:
     # The prefix keeps a patient called "train" from being taken for a folder.
     shares = split_pictures([f"patient {patient}" for patient in sorted(patients)])
     return {
-        split: [path for name in names for path in patients[name.removeprefix("patient ")]]
+        split: [one for name in names for one in patients[name.removeprefix("patient ")]]
         for split, names in shares.items()
     }

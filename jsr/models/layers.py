@@ -101,6 +101,14 @@ def pixel_shuffle(x: jax.Array, scale: int) -> jax.Array:
     return x.reshape(b, h * scale, w * scale, c)
 
 
+def pixel_unshuffle(x: jax.Array, scale: int) -> jax.Array:
+    """The inverse of `pixel_shuffle`: [b, h * scale, w * scale, c] to [b, h, w, c * scale**2]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // scale, scale, w // scale, scale, c)
+    x = x.transpose(0, 1, 3, 5, 2, 4)  # [b, h, w, c, scale, scale]
+    return x.reshape(b, h // scale, w // scale, c * scale**2)
+
+
 def sub_pixel_stages(x: jax.Array, scale: int, prefix: str, dtype: Any = jnp.float32) -> jax.Array:
     """Enlarge features [b, h, w, c] to [b, h * scale, w * scale, c] by up to three stages.
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jsr.models.layers import TORCH_GAIN, conv
+from jsr.models.layers import TORCH_GAIN, conv, pixel_unshuffle
 from jsr.models.remat import rematerialised
 
 # The names of the releases before BasicSR: those of ESRGAN's later code, then the first ones.
@@ -79,7 +79,7 @@ class RRDBNet(nn.Module):
         _, h, w, c = lr.shape
         f, gain = self.features, {"gain": TORCH_GAIN, "dtype": self.dtype}
         stages = _stages(self.scale, self.unshuffle)
-        x = _pixel_unshuffle(lr, self.grid)
+        x = _unshuffle_any(lr, self.grid)
         head = x = conv(f, **gain, name="conv_first")(x)
         block = rematerialised(ResidualDenseBlock, self.remat)
         for i in range(self.blocks):
@@ -157,13 +157,11 @@ def _stages(scale: int, unshuffle: bool) -> int:
     return max(stages, 2) if unshuffle else stages
 
 
-def _pixel_unshuffle(x: jax.Array, factor: int) -> jax.Array:
+def _unshuffle_any(x: jax.Array, factor: int) -> jax.Array:
     """[b, h, w, c] to [b, ceil(h / factor), ceil(w / factor), c * factor**2], mirrored at the end.
 
-    Channels are ordered as in PyTorch: colour slowest, then row, then column.
+    Channels are ordered as in `pixel_shuffle`.
     """
-    b, h, w, c = x.shape
+    _, h, w, _ = x.shape
     x = jnp.pad(x, ((0, 0), (0, -h % factor), (0, -w % factor), (0, 0)), mode="reflect")
-    h, w = x.shape[1] // factor, x.shape[2] // factor
-    x = x.reshape(b, h, factor, w, factor, c).transpose(0, 1, 3, 5, 2, 4)
-    return x.reshape(b, h, w, c * factor**2)
+    return pixel_unshuffle(x, factor)

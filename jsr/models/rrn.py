@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jsr.models.layers import Scale, conv, enlarge, pixel_shuffle
+from jsr.models.layers import Scale, conv, enlarge, pixel_shuffle, pixel_unshuffle
 from jsr.models.recurrence import as_clip, over_time
 
 
@@ -80,14 +80,6 @@ class RRN(nn.Module):
     def _step(self, past, lr):
         sr, past = self.frame(lr, past)
         return past, sr
-
-
-def pixel_unshuffle(x: jax.Array, scale: int) -> jax.Array:
-    """The inverse of `pixel_shuffle`: [b, h * scale, w * scale, c] to [b, h, w, c * scale**2]."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h // scale, scale, w // scale, scale, c)
-    x = x.transpose(0, 1, 3, 5, 2, 4)  # [b, h, w, c, scale, scale]
-    return x.reshape(b, h // scale, w // scale, c * scale**2)
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
