@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jsr.models.layers import STAGES, Groups, Scale, batch_norm, conv, enlarge, pixel_shuffle
+from jsr.models.tails import apply_tail
 
 
 class PReLU(nn.Module):
@@ -47,11 +48,18 @@ class SRResNet(nn.Module):
             x = x + batch_norm(*norm, name=f"block_{i}_norm_1")(y)
         x = conv(f, bias=False, dtype=dtype, name="body_conv")(x)
         x = head + batch_norm(*norm, name="body_norm")(x)
-        for i, s in enumerate(STAGES[self.scale]):
-            x = pixel_shuffle(conv(f * s**2, dtype=dtype, name=f"up_{i}")(x), s)
-            x = PReLU(name=f"up_{i}_act")(x)
-        sr = conv(lr.shape[-1], kernel=9, dtype=dtype, name="tail")(x)
-        return sr.astype(jnp.float32)
+        stages = [
+            (conv(f * s**2, dtype=dtype, name=f"up_{i}"), s, PReLU(name=f"up_{i}_act"))
+            for i, s in enumerate(STAGES[self.scale])
+        ]
+        last = conv(lr.shape[-1], kernel=9, dtype=dtype, name="tail")
+
+        def tail(x: jax.Array) -> jax.Array:
+            for enlarging, s, act in stages:
+                x = act(pixel_shuffle(enlarging(x), s))
+            return last(x)
+
+        return apply_tail(tail, x, self.scale).astype(jnp.float32)
 
 
 class MSRResNet(nn.Module):
@@ -91,8 +99,16 @@ class MSRResNet(nn.Module):
 
     def _full_tail(self, x: jax.Array, channels: int) -> jax.Array:
         f, dtype = self.features, self.dtype
-        for i, s in enumerate(STAGES[self.scale]):
-            x = pixel_shuffle(conv(f * s**2, dtype=dtype, name=f"up_{i}")(x), s)
-            x = nn.leaky_relu(x, 0.1)
-        x = nn.leaky_relu(conv(f, dtype=dtype, name="hr_conv")(x), 0.1)
-        return conv(channels, gain=0.1, dtype=dtype, name="tail")(x)
+        stages = [
+            (conv(f * s**2, dtype=dtype, name=f"up_{i}"), s)
+            for i, s in enumerate(STAGES[self.scale])
+        ]
+        hr_conv = conv(f, dtype=dtype, name="hr_conv")
+        last = conv(channels, gain=0.1, dtype=dtype, name="tail")
+
+        def tail(x: jax.Array) -> jax.Array:
+            for enlarging, s in stages:
+                x = nn.leaky_relu(pixel_shuffle(enlarging(x), s), 0.1)
+            return last(nn.leaky_relu(hr_conv(x), 0.1))
+
+        return apply_tail(tail, x, self.scale)
