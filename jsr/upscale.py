@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from jsr import command_line, film_formats, images, methods, picture_jobs, shipped_weights
+from jsr import command_line, film_formats, heap, images, methods, picture_jobs, shipped_weights
 from jsr.comparison import Comparison
 from jsr.enlarged_files import STREAM, EnlargedFiles
 from jsr.enlargement import Enlargement, Interpolation
@@ -144,6 +144,7 @@ def define_flags() -> None:
 
 def main(words: list[str], options) -> None:
     """Enlarge what `words` name; `options` has the values of the flags."""
+    heap.keep()
     if options.list:
         print(list_weights())
         return

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import psutil
 
-from jsr import timing
+from jsr import heap, timing
 from jsr.enlarged_files import EnlargedFiles
 from jsr.enlargement import Enlargement
 from jsr.errors import UserError
@@ -104,6 +104,7 @@ def rows(network: Network, rounds: int, count: int) -> Iterator[dict]:
     """All of them. The whole picture of the first must fit into memory."""
     if count <= SETTLED:
         raise UserError(f"--files {count}: expected more than {SETTLED}")
+    heap.keep()  # as the command does
     yield tiling_row(network, rounds)
     yield file_row(network, rounds)
     yield command_row(network)
