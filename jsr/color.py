@@ -20,11 +20,13 @@ def rgb_to_y(rgb: np.ndarray) -> np.ndarray:
     """
     rgb = _three_channels(rgb)
     # Channel by channel: the picture never lies in memory as float64 as a whole.
-    red, green, blue = (
-        np.multiply(rgb[..., i], weight, dtype=np.float64)
-        for i, weight in enumerate((65.481, 128.553, 24.966))
-    )
-    return (red + green + blue) / 255.0 + 16.0
+    y = np.multiply(rgb[..., 0], 65.481, dtype=np.float64)
+    part = np.empty_like(y)
+    for channel, weight in ((1, 128.553), (2, 24.966)):
+        y += np.multiply(rgb[..., channel], weight, out=part, dtype=np.float64)
+    y /= 255.0
+    y += 16.0
+    return y
 
 
 def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:

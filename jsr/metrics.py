@@ -11,7 +11,7 @@ MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # The coarsest scale must still hold the window.
 MS_SIDE = WINDOW * 2 ** (len(MS_WEIGHTS) - 1)
 # Rows that are filtered at once: their planes stay in the processor's cache.
-STRIP = 16
+STRIP = 8
 
 
 def _gaussian() -> np.ndarray:
@@ -106,7 +106,7 @@ def ms_ssim_on_device(sr: jax.Array, hr: jax.Array, data_range: float = 1.0) -> 
 def _similarity_on_device(sr, hr, data_range: float) -> tuple[jax.Array, jax.Array]:
     """As `_similarity`, [b, c] each, of pictures [b, h, w, c]."""
     x, y = sr.astype(jnp.float32), hr.astype(jnp.float32)
-    luminance, contrast = _ssim_maps(x, y, data_range, _blur_on_device)
+    luminance, contrast = _ssim_maps(x, y, data_range)
     return jnp.mean(luminance * contrast, axis=(1, 2)), jnp.mean(contrast, axis=(1, 2))
 
 
@@ -128,7 +128,7 @@ def _similarity(x: np.ndarray, y: np.ndarray, data_range: float) -> tuple[float,
     total = structure = 0.0
     for top in range(0, height, STRIP):
         rows = slice(top, min(top + STRIP, height) + WINDOW - 1)
-        luminance, contrast = _ssim_maps(x[rows], y[rows], data_range, _blur)
+        luminance, contrast = _host_maps(x[rows], y[rows], data_range)
         structure += contrast.sum()
         total += (luminance * contrast).sum()
     return total / (height * width), structure / (height * width)
@@ -150,14 +150,14 @@ def _halve(x: np.ndarray) -> np.ndarray:
     return (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4.0
 
 
-def _ssim_maps(x, y, data_range: float, blur):
+def _ssim_maps(x: jax.Array, y: jax.Array, data_range: float) -> tuple[jax.Array, jax.Array]:
     """SSIM's luminance, and its contrast and structure, over the valid region."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     # A shift leaves variances alone; values around zero lose less of them in float32.
     middle = data_range / 2.0
     x, y = x - middle, y - middle
     # Both variances are needed only as their sum: one filter less.
-    mean_x, mean_y, squares, product = blur(x, y, x * x + y * y, x * y)
+    mean_x, mean_y, squares, product = _blur_on_device(x, y, x * x + y * y, x * y)
     variances = squares - mean_x * mean_x - mean_y * mean_y
     covariance = product - mean_x * mean_y
     mean_x, mean_y = mean_x + middle, mean_y + middle
@@ -165,32 +165,60 @@ def _ssim_maps(x, y, data_range: float, blur):
     return luminance, (2.0 * covariance + c2) / (variances + c2)
 
 
-def _blur(*images: np.ndarray) -> np.ndarray:
-    """The Gaussian over the valid region of several planes [h, w], stacked.
+def _host_maps(x: np.ndarray, y: np.ndarray, data_range: float) -> tuple[np.ndarray, np.ndarray]:
+    """As `_ssim_maps`, of a strip of two planes, in as few passes over it as there can be.
 
-    Shifted sums over strips that fit the processor's cache: twice as fast at 984x796 as scipy's
-    correlate1d over whole pictures. Products with band matrices were as fast, but BLAS starts
+    A third faster than whole expressions, which made an array for each of their operations; twice
+    as fast as scipy's correlate1d. Products with band matrices were as fast, but BLAS starts
     threads for them, which stand in the way where each core scores a picture of its own.
     """
-    planes = np.stack(images)
-    for axis in (1, 2):
-        planes = _blur_axis(planes, axis)
-    return planes
+    c1, c2, middle = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2, data_range / 2.0
+    planes = np.empty((4, *x.shape))
+    np.subtract(x, middle, out=planes[0])
+    np.subtract(y, middle, out=planes[1])
+    np.multiply(planes[0], planes[0], out=planes[2])
+    np.multiply(planes[1], planes[1], out=planes[3])
+    planes[2] += planes[3]
+    np.multiply(planes[0], planes[1], out=planes[3])
+    mean_x, mean_y, variances, covariance = _blur_axis(_blur_axis(planes, 1), 2)
+    product, squares = mean_x * mean_y, mean_x * mean_x
+    squares += mean_y * mean_y
+    covariance -= product
+    variances -= squares
+    contrast = covariance
+    contrast *= 2.0
+    contrast += c2
+    variances += c2
+    contrast /= variances
+    # The means' products with the middle added to both, of those without.
+    shift = mean_x
+    shift += mean_y
+    shift += middle
+    shift *= 2.0 * middle
+    product *= 2.0
+    for part in (product, squares):
+        part += shift
+        part += c1
+    product /= squares
+    return product, contrast
 
 
 def _blur_axis(planes: np.ndarray, axis: int) -> np.ndarray:
+    """The Gaussian over the valid region along an axis of planes [n, h, w], by Horner's scheme."""
     weights, half = _gaussian(), WINDOW // 2
     size = planes.shape[axis] - WINDOW + 1
 
     def shifted(start):
         return planes[(slice(None),) * axis + (slice(start, start + size),)]
 
-    total = shifted(half) * weights[half]
-    pair = np.empty_like(total)
-    for tap in range(half):
-        np.add(shifted(tap), shifted(WINDOW - 1 - tap), out=pair)
-        pair *= weights[tap]
-        total += pair
+    total = shifted(0) + shifted(WINDOW - 1)
+    for tap in range(1, half):
+        total *= weights[tap - 1] / weights[tap]
+        total += shifted(tap)
+        total += shifted(WINDOW - 1 - tap)
+    total *= weights[half - 1] / weights[half]
+    total += shifted(half)
+    total *= weights[half]
     return total
 
 
