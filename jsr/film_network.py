@@ -79,17 +79,24 @@ def _streamed(module, variables, frames, past) -> Iterator[tuple[jax.Array, Past
 
 
 def _both_ways(module, variables, frames, past, longest) -> Iterator[tuple[jax.Array, Past | None]]:
-    chunk: list[np.ndarray] = []
+    waiting: list[np.ndarray] = []
     known = tuple(past) or None
+
+    def chunk():
+        nonlocal known
+        count = len(waiting) if longest is None else min(longest, len(waiting))
+        known = yield from _chunk(module, variables, waiting, count, known)
+        del waiting[:count]
+
     for lr, first in frames:
-        if first:
-            yield from _chunk(module, variables, chunk, len(chunk), known)
-            chunk, known = [], None
-        chunk.append(_batched(lr))
-        if longest is not None and len(chunk) == longest + AHEAD:
-            known = yield from _chunk(module, variables, chunk, longest, known)
-            del chunk[:longest]
-    yield from _chunk(module, variables, chunk, len(chunk), known)
+        while first and waiting:
+            yield from chunk()
+        known = None if first else known
+        waiting.append(_batched(lr))
+        if longest is not None and len(waiting) == longest + AHEAD:
+            yield from chunk()
+    while waiting:
+        yield from chunk()
 
 
 def _chunk(module, variables, clip, count, known):
@@ -97,8 +104,6 @@ def _chunk(module, variables, clip, count, known):
 
     known: features and LR of the frame before them, or None; returns those of the last of them.
     """
-    if not clip:
-        return known
     nothing = jnp.zeros((*clip[0].shape[:3], module.features))
     standing = jnp.zeros((*clip[0].shape[:3], 2))
 

@@ -15,8 +15,8 @@ from jsr.errors import UserError
 from jsr.film_writer import Encoding, SegmentWriter
 from jsr.images import write_whole
 
-# Frames of a segment, which starts with a key frame: what a kill costs at most. Of a network that
-# takes chunks of frames those of the last chunk are more.
+# Frames of a segment, which starts with a key frame: what a kill costs at most. Where a network
+# takes frames in chunks, a segment ends with the chunk.
 LENGTH = 120
 
 
@@ -25,8 +25,9 @@ class Segments:
 
     notes: of each, {"times": of its packets, "frames", "next": when the frame after it is shown,
     or None, "damaged", "last": how long its last frame is shown, "end": until when}. What a network
-    of film remembers at the end of the last one lies beside it: a run that goes on gives the very
-    frames that one run would have given.
+    of film remembers at the end of the last one lies beside it (for RRN-L at 480p 290 MB): running
+    in from some frames before would be near, but so a run that goes on makes the very frames that
+    one run would have made.
     """
 
     def __init__(self, target: Path, made_of: str):

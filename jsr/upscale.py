@@ -107,7 +107,9 @@ def _check_streaming(model, network: Network, films: bool, cut: bool) -> None:
     if not films:
         raise UserError(f"{name} enlarges films, and none is given: use weights for pictures")
     if network.channels != 3:
-        raise UserError(f"{name} enlarges Y alone: of films by what they remember, use RGB ones")
+        raise UserError(
+            f"{name} enlarges Y alone, and a network of film must take RGB: use other weights"
+        )
     if cut:
         raise UserError(
             f"{name} enlarges films, each frame whole and as it is: leave out --tile, --overlap,"

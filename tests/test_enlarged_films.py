@@ -466,6 +466,28 @@ def test_after_kill_9_a_rerun_gives_the_whole_film(tmp_path):
 
 
 @pytest.mark.long
+def test_after_kill_9_what_a_network_remembers_is_there_again(tmp_path):
+    source = write_film(tmp_path / "a.mkv", moving(300, 16, 24))
+    net = write_network(tmp_path / "n.safetensors", name="rrn", features=4, blocks=1, noise=0.02)
+    words = ["--weights", net, "--codec", "ffv1"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "jsr.upscale", "a.mkv", "b.mkv", *map(str, words)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    while run.poll() is None and not list(tmp_path.glob(".b.mkv.parts/0*.json")):
+        time.sleep(0.001)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not (tmp_path / "b.mkv").exists()
+    done = command(tmp_path, "a.mkv", "b.mkv", *words)
+    assert done.returncode == 0 and "frames are done already" in done.stdout, done.stderr
+    command(tmp_path, source, "c.mkv", *words)
+    np.testing.assert_array_equal(frames(tmp_path / "b.mkv"), frames(tmp_path / "c.mkv"))
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_film(tmp_path, capsys):
     """A film of ten times the frames takes as much."""
     peaks = []
