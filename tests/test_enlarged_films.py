@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from films import TIME_BASE, damaged_film, moving, packets, shown, write_film
-from tiny_network import make_network, write_network
+from tiny_network import make_film_network, make_network, write_network
 
 from jsr import film_segments, streamed_network, tiled_network
 from jsr.enlarged_films import EnlargedFilms
@@ -257,7 +257,7 @@ def test_a_run_of_other_options_begins_anew(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope="module", params=["rrn", "basicvsr"])
 def remembering(request):
-    return make_network(request.param, features=4, blocks=1, noise=0.02)
+    return make_film_network(request.param)
 
 
 def test_a_film_by_what_is_remembered_goes_on_as_if_it_had_not_ended(
@@ -293,7 +293,7 @@ def test_a_film_by_what_is_remembered_goes_on_as_if_it_had_not_ended(
 
 
 def test_what_remembers_enlarges_to_other_sizes_and_deep_films(tmp_path):
-    network = make_network("rrn", features=4, blocks=1, noise=0.02)
+    network = make_film_network("rrn")
     ways = {2: StreamedNetwork(network)}
     source = write_film(
         tmp_path / "a.mkv",
@@ -364,7 +364,7 @@ def test_a_size_that_changes_leaves_nothing(tmp_path):
 def test_a_network_that_gives_nan_is_told(tmp_path):
     source = write_film(tmp_path / "a.mkv")
     model = Enlargement({2: TiledNetwork(make_network(gain=float("nan")))})
-    film = make_network("rrn", features=4, blocks=1, gain=float("nan"))
+    film = make_film_network("rrn", noise=float("nan"))
     for one in (model, Enlargement({2: StreamedNetwork(film)})):
         with pytest.raises(UserError, match=r"a\.mkv: the network's output is not finite: use ot"):
             make(source, tmp_path / "b.mp4", one)
@@ -376,7 +376,7 @@ def test_a_result_without_room_is_told(tmp_path, monkeypatch):
     source = write_film(tmp_path / "a.mkv")
     with pytest.raises(UserError, match=r"a\.mkv: enlarged to 128x96 it would take"):
         make(source, tmp_path / "b.mp4")
-    way = StreamedNetwork(make_network("basicvsr", features=4, blocks=1))
+    way = StreamedNetwork(make_film_network("basicvsr"))
     with pytest.raises(UserError, match=r"a\.mkv: frames of 64x48 take .* or use weights for pic"):
         make(source, tmp_path / "b.mp4", Enlargement({2: way}))
     assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
@@ -468,7 +468,7 @@ def test_after_kill_9_a_rerun_gives_the_whole_film(tmp_path):
 @pytest.mark.long
 def test_after_kill_9_what_a_network_remembers_is_there_again(tmp_path):
     source = write_film(tmp_path / "a.mkv", moving(300, 16, 24))
-    net = write_network(tmp_path / "n.safetensors", name="rrn", features=4, blocks=1, noise=0.02)
+    net = write_network(tmp_path / "n.safetensors", name="rrn")
     words = ["--weights", net, "--codec", "ffv1"]
     run = subprocess.Popen(
         [sys.executable, "-m", "jsr.upscale", "a.mkv", "b.mkv", *map(str, words)],

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from films import moving, write_film
-from tiny_network import make_network
+from tiny_network import make_film_network, make_network
 
 from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import UserError
@@ -109,8 +109,8 @@ def test_all_that_decides_the_film_is_in_its_name(tmp_path, network):
         name(),
         name(TiledNetwork(other)),
         name(TiledNetwork(network, ensemble=True)),
-        name(StreamedNetwork(make_network("rrn", features=4, blocks=1))),
-        name(StreamedNetwork(make_network("rrn", features=4, blocks=1, noise=0.01))),
+        name(StreamedNetwork(make_film_network("rrn"))),
+        name(StreamedNetwork(make_film_network("rrn", noise=0.01))),
         name(Interpolation("bicubic", 2)),
         name(Interpolation("lanczos", 2)),
         name(target=TargetSize(width=90)),

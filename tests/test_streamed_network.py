@@ -3,11 +3,10 @@
 import weakref
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 from films import moving
-from tiny_network import make_network
+from tiny_network import make_film_network
 
 from jsr import streamed_network
 from jsr.errors import UserError
@@ -18,18 +17,9 @@ from jsr.streamed_network import StreamedNetwork
 SIZE = (9, 8)
 
 
-def make_still(name):
-    """A network of film that sees no motion: by an untrained flow features leave the picture."""
-    network = make_network(name, features=4, blocks=1, noise=0.05)
-    params = network.variables["params"]
-    if "spynet" in params:
-        params["spynet"] = jax.tree.map(np.zeros_like, params["spynet"])
-    return network
-
-
 @pytest.fixture(scope="module", params=["rrn", "basicvsr"])
 def network(request):
-    return make_still(request.param)
+    return make_film_network(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +70,7 @@ def test_a_later_run_goes_on_exactly(network, film):
 
 
 def test_chunks_differ_little_where_they_end():
-    network = make_still("basicvsr")
+    network = make_film_network("basicvsr")
     clip = list(moving(16, *SIZE))
     expected = whole(network, clip)
     far, near = (
@@ -126,7 +116,7 @@ def test_frames_are_forgotten(network):
 
 def test_features_are_forgotten():
     """Chunks, not films, decide what is kept."""
-    network = make_still("basicvsr")
+    network = make_film_network("basicvsr")
     taken = []
     frames = (
         (taken.append(i) or x / np.float32(255), False) for i, x in enumerate(moving(15, *SIZE))

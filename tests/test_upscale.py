@@ -221,7 +221,7 @@ def test_films_of_a_folder_are_enlarged_with_its_pictures(command, tmp_path, cap
 
 
 def test_weights_for_films_enlarge_films_alone(command, tmp_path):
-    rrn = str(write_network(tmp_path / "rrn.safetensors", name="rrn", features=4, blocks=1))
+    rrn = str(write_network(tmp_path / "rrn.safetensors", name="rrn"))
     picture = write(tmp_path / "in" / "a.png", 4, 6)
     film = write_film(tmp_path / "in" / "b.mkv")
     with pytest.raises(UserError, match=r"rrn\.safetensors enlarges films, and none is given"):
