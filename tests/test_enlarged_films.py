@@ -266,7 +266,7 @@ def test_a_film_by_what_is_remembered_goes_on_as_if_it_had_not_ended(
     """Two shots of 7 and 9 frames; the run ends at the twelfth."""
     monkeypatch.setattr(film_segments, "LENGTH", 3)
     monkeypatch.setattr(streamed_network, "LONGEST", 2)
-    rgb = [*moving(7, 16, 24), *(frame // 6 for frame in moving(9, 16, 24))]
+    rgb = [*moving(7, 10, 8), *(frame // 6 for frame in moving(9, 10, 8))]
     times = [i * 40 + i % 3 for i in range(16)]
     source = write_film(tmp_path / "a.mkv", rgb, times, time_base=Fraction(1, 1000))
     model = Enlargement({2: StreamedNetwork(remembering)})
@@ -364,7 +364,7 @@ def test_a_size_that_changes_leaves_nothing(tmp_path):
 def test_a_network_that_gives_nan_is_told(tmp_path):
     source = write_film(tmp_path / "a.mkv")
     model = Enlargement({2: TiledNetwork(make_network(gain=float("nan")))})
-    film = make_film_network("rrn", noise=float("nan"))
+    film = make_film_network("rrn", gain=float("nan"))
     for one in (model, Enlargement({2: StreamedNetwork(film)})):
         with pytest.raises(UserError, match=r"a\.mkv: the network's output is not finite: use ot"):
             make(source, tmp_path / "b.mp4", one)

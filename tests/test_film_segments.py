@@ -110,7 +110,7 @@ def test_all_that_decides_the_film_is_in_its_name(tmp_path, network):
         name(TiledNetwork(other)),
         name(TiledNetwork(network, ensemble=True)),
         name(StreamedNetwork(make_film_network("rrn"))),
-        name(StreamedNetwork(make_film_network("rrn", noise=0.01))),
+        name(StreamedNetwork(make_film_network("rrn", gain=0.7))),
         name(Interpolation("bicubic", 2)),
         name(Interpolation("lanczos", 2)),
         name(target=TargetSize(width=90)),

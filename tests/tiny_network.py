@@ -22,7 +22,7 @@ def make_network(name="msrresnet", channels="rgb", noise=0.0, gain=1.0, **hparam
     return Network(module, jax.device_put(jax.tree.unflatten(tree, leaves)), facts)
 
 
-def make_film_network(name, scale=2, noise=0.05, **hparams) -> Network:
+def make_film_network(name, scale=2, gain=0.8, **hparams) -> Network:
     """A network of film of random weights, which compiles nothing and sees no motion.
 
     By an untrained flow features would leave the picture.
@@ -31,9 +31,12 @@ def make_film_network(name, scale=2, noise=0.05, **hparams) -> Network:
     module = make_model(name, **hparams)
     shapes = jax.eval_shape(module.init, jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
     draw = np.random.default_rng(0)
-    params = dict(
-        jax.tree.map(lambda x: noise * draw.standard_normal(x.shape, np.float32), shapes["params"])
-    )
+
+    def random(x):
+        spread = gain / np.prod(x.shape[:-1]) ** 0.5 if len(x.shape) > 1 else 0.0
+        return np.float32(spread) * draw.standard_normal(x.shape, np.float32)
+
+    params = dict(jax.tree.map(random, shapes["params"]))
     if "spynet" in params:
         params["spynet"] = jax.tree.map(np.zeros_like, params["spynet"])
     facts = {"model": name, "hparams": hparams, "scale": scale, "channels": "rgb"}
