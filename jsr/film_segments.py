@@ -81,7 +81,7 @@ class Segments:
             return {}
         path = self._path(len(self.notes), "npz")
         try:
-            with np.load(path) as arrays:
+            with path.open("rb") as file, np.load(file) as arrays:
                 return dict(arrays)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             raise UserError(f"{path}: cannot be read: run it again to begin anew") from None

@@ -307,11 +307,10 @@ def test_what_remembers_enlarges_to_other_sizes_and_deep_films(tmp_path):
     lr = [frame / np.float32(65535 / 255) for frame in frames(source)]
     expected = np.stack(list(network.enlarge_clip(lr)))
     assert np.abs(sr / 257 - expected).max() < 2
-    model = Enlargement(ways, TargetSize(2.5), linear=True)
-    make(source, tmp_path / "c.mkv", model, LOSSLESS)
+    make(source, tmp_path / "c.mkv", Enlargement(ways, TargetSize(2.5)), LOSSLESS)
     larger = np.stack(frames(tmp_path / "c.mkv"))
     assert larger.shape == (4, 40, 60, 3)
-    assert np.abs(larger.mean((1, 2)) - sr.mean((1, 2))).max() < 0.01 * 65535
+    assert np.abs(larger.mean((1, 2)) - sr.mean((1, 2))).max() < 0.02 * 65535
     # Where nothing is to be enlarged there is nothing for a network to do.
     make(source, tmp_path / "d.mkv", Enlargement(ways, TargetSize(0.5)), LOSSLESS)
     assert frames(tmp_path / "d.mkv")[0].shape == (8, 12, 3)

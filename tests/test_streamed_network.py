@@ -79,8 +79,7 @@ def test_chunks_differ_little_where_they_end():
     )
     assert far.max() < 2e-6
     blind = np.abs(expected[3] - whole(network, clip[:4])[3]).max()
-    print(blind, near[[0, 3, 4, 7]].max((1, 2, 3)))
-    assert 1e-6 < near[[3, 7]].max() < 0.5 * blind
+    assert 1e-6 < near[[3, 7]].max() < 0.1 * blind
     assert near[[0, 4]].max() < near[[3, 7]].max()
 
 
