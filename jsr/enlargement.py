@@ -8,6 +8,7 @@ import numpy as np
 from jsr import alpha as alphas
 from jsr import color, methods, resize, tile_memory
 from jsr.errors import UserError
+from jsr.streamed_network import StreamedNetwork
 from jsr.target_size import TargetSize
 from jsr.tiled_network import TiledNetwork
 from jsr.tiling import Tile
@@ -51,7 +52,7 @@ class Enlargement:
     trained). back_projection: so often is what the shrunk result lacks against LR added to it.
     """
 
-    ways: dict[int, TiledNetwork | Interpolation]
+    ways: dict[int, TiledNetwork | StreamedNetwork | Interpolation]
     target: TargetSize = field(default_factory=TargetSize)
     alpha: str = "network"
     linear: bool = False
@@ -104,6 +105,25 @@ class Enlargement:
         fitting = FRAMES_BYTES // (12 * height * width * way.scale**2)
         return int(np.clip(fitting, 1, way.at_once(height, width)))
 
+    def streamed(self, height: int, width: int) -> StreamedNetwork | None:
+        """The network of film that frames of that size are for, where there is one."""
+        _, scales = self._target((height, width))
+        way = self._way(max(scales))
+        return way if isinstance(way, StreamedNetwork) and max(scales) > 1 else None
+
+    def keeps(self, height: int, width: int) -> bool:
+        """Whether the network's SR of frames of that size is the result as it is."""
+        size, scales = self._target((height, width))
+        scale = self._way(max(scales)).scale
+        return size == (height * scale, width * scale) and not self.back_projection
+
+    def finish(self, frame: np.ndarray, sr: np.ndarray) -> np.ndarray:
+        """What a network of film made of a frame, SR float32 in [0, 1], as by calling."""
+        self._check_room(frame)
+        size, scales = self._target(frame.shape)
+        scales = tuple(scale / self._way(max(scales)).scale for scale in scales)
+        return self._fit(_to_unit(frame), sr, size, scales, frame.dtype)
+
     def _target(self, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple]:
         return self.target.of(*shape[:2], max(self.ways))
 
@@ -148,7 +168,7 @@ class Enlargement:
                 clip(line, limit[row][columns], out=line)
         return sr
 
-    def _way(self, factor: float) -> TiledNetwork | Interpolation:
+    def _way(self, factor: float) -> TiledNetwork | StreamedNetwork | Interpolation:
         """The least native scale that reaches `factor`, else the largest."""
         reaching = [scale for scale in self.ways if scale >= factor - 1e-9]
         return self.ways[min(reaching) if reaching else max(self.ways)]
@@ -180,7 +200,7 @@ class Enlargement:
 
 
 def _planes(
-    way: TiledNetwork | Interpolation, lrs: list[np.ndarray], dtype
+    way: TiledNetwork | StreamedNetwork | Interpolation, lrs: list[np.ndarray], dtype
 ) -> Iterator[tuple[int, Tile]]:
     """SR with the channels of LR [h, w, 3 or 1], whatever those of the network are; the index.
 

@@ -37,6 +37,12 @@ class Entry:
         first = next(iter(self.methods.values()))
         return first[0].facts.get("protocol") if first else None
 
+    @property
+    def families(self) -> set[str]:
+        """The families of LR that its weights state that they were trained on."""
+        stated = (m.facts.get("lr") for methods_at in self.methods.values() for m in methods_at)
+        return set(filter(None, stated))
+
 
 def baseline_entries(names: list[str]) -> Iterator[Entry]:
     """Those of classical ways, each once; "all" stands for all of them."""

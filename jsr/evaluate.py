@@ -46,7 +46,8 @@ def define_flags() -> None:
     text("scale", None, "2,3,4: default that of the weights")
     text("protocol", None, f"{', '.join(protocols.PROTOCOLS)}; default that of the weights, else y")
     families = "LR made by today's or older MATLAB, BasicSR in Python, as BD of video, or files"
-    choice("lr", "symmetric", [*LR_FAMILIES, "files"], families)
+    default = "; default that of the weights, else symmetric"
+    choice("lr", None, [*LR_FAMILIES, "files"], families + default)
     text("lr_dir", None, "the folder of LR files, where not in the dataset's usual place")
     text("metrics", "psnr,ssim", f"also {', '.join(EXTRA)}")
     text("niqe_model", None, "modelparameters.mat of NIQE's authors, for the metric niqe_published")
@@ -69,6 +70,7 @@ def main(words: list[str], options) -> None:
     parallel.start()
     entries = _entries(options)
     _check_outputs(options, entries)
+    options.lr = options.lr or _family(entries)
     failed: list[Fault] = []
     rows, scored = [], []
     plan = _plan(options, entries)
@@ -168,6 +170,20 @@ def _protocols(options, entries: list[Entry]) -> dict[str, Protocol]:
             " into one table, marked, by --mix_protocols"
         )
     return {name: protocols.get_protocol(protocol) for name, protocol in names.items()}
+
+
+def _family(entries: list[Entry]) -> str:
+    """The family of LR that the weights were trained on; they are scored as they were trained."""
+    told = [f"{entry.name}: {family}" for entry in entries for family in sorted(entry.families)]
+    families = set().union(*(entry.families for entry in entries)) or {"symmetric"}
+    if len(families) > 1:
+        raise UserError(
+            f"these weights were trained on different LR ({', '.join(told)}): choose one by --lr"
+        )
+    (family,) = families
+    if family not in LR_FAMILIES:
+        raise UserError(f"the weights state LR of {family!r}, which is unknown: choose by --lr")
+    return family
 
 
 def _row(options, entry: Entry, photos: TestPictures, scale: int, protocol, failed) -> dict:

@@ -105,6 +105,7 @@ class Recipe:
             "protocol": config.protocol,
             "licence": config.licence,
             "data": config.data.name,
+            "lr": config.data.lr,
         }
 
     @property

@@ -1,7 +1,8 @@
 """Where a film changes to another shot."""
 
-import itertools
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ LEVELS = 15.0
 # ... and by this many times what the frames around it do.
 TIMES = 3.0
 AROUND = 2
+T = TypeVar("T")
 
 
 def thumbnail(frame: np.ndarray) -> np.ndarray:
@@ -26,17 +28,50 @@ def thumbnail(frame: np.ndarray) -> np.ndarray:
     return y
 
 
-def find_cuts(thumbnails: Iterable[np.ndarray]) -> list[int]:
-    """The frames, by index, with which another shot begins.
+class Before(NamedTuple):
+    """What is known of the frames before one: their last AROUND changes, the last's thumbnail."""
+
+    changes: tuple[float, ...] = ()
+    thumbnail: np.ndarray | None = None
+
+
+def mark_cuts(
+    frames: Iterable[T], small: Callable[[T], np.ndarray], before: Before | None = None
+) -> Iterator[tuple[T, bool, Before]]:
+    """(frame, whether another shot begins with it, what is known before it), in order.
 
     A cut is a change of LEVELS at least, and TIMES that of the AROUND frames on either side, which
-    keeps fast motion and flashes over several frames together. Dissolves are not found.
+    keeps fast motion and flashes over several frames together. Dissolves are not found. A frame
+    comes when AROUND more were taken, or all. small: its `thumbnail`. Whoever begins at a frame
+    with what was known `before` it gets the decisions of whoever began earlier.
     """
-    small = list(thumbnails)
-    changes = np.array([np.abs(a - b).mean() for a, b in itertools.pairwise(small)])
-    cuts = []
-    for i, change in enumerate(changes):
-        near = np.r_[changes[max(i - AROUND, 0) : i], changes[i + 1 : i + 1 + AROUND]]
-        if change >= LEVELS and (not near.size or change >= TIMES * near.mean()):
-            cuts.append(i + 1)
-    return cuts
+    before = before or Before()
+    last = before.thumbnail
+    waiting: deque[tuple[T, np.ndarray, float | None]] = deque()
+
+    def decide() -> tuple[T, bool, Before]:
+        nonlocal before
+        frame, thumb, change = waiting.popleft()
+        known, near = before, [*before.changes, *(later for _, _, later in waiting)]
+        if change is None:
+            before = Before((), thumb)
+            return frame, False, known
+        before = Before((*before.changes, change)[-AROUND:], thumb)
+        cut = change >= LEVELS and (not near or change >= TIMES * np.mean(near))
+        return frame, bool(cut), known
+
+    for frame in frames:
+        thumb = small(frame)
+        change = None if last is None else float(np.abs(last - thumb).mean())
+        waiting.append((frame, thumb, change))
+        last = thumb
+        if len(waiting) > AROUND:
+            yield decide()
+    while waiting:
+        yield decide()
+
+
+def find_cuts(thumbnails: Iterable[np.ndarray]) -> list[int]:
+    """The frames, by index, with which another shot begins, as `mark_cuts` has them."""
+    marked = mark_cuts(thumbnails, lambda small: small)
+    return [index for index, (_, cut, _) in enumerate(marked) if cut]

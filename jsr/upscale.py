@@ -7,6 +7,7 @@ JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m jsr.upscale PHOTOS BIG     # 1 of
 python -m jsr.upscale 'in/**/*.jpg' BIG --format webp --suffix _x4
 python -m jsr.upscale PHOTOS BIG --compare page.html        # before and after, with a slider
 python -m jsr.upscale film.mp4 big.mp4 --fit 3840x2160     # with its sound; rerun to go on
+python -m jsr.upscale film.mp4 big.mp4 --weights runs/video  # by what RRN, BasicVSR remember
 python -m jsr.upscale - - --format png < photo.jpg > big.png
 """
 
@@ -26,6 +27,7 @@ from jsr.errors import UserError
 from jsr.film_formats import FilmOptions
 from jsr.images import WRITERS
 from jsr.picture_jobs import Job
+from jsr.streamed_network import StreamedNetwork
 from jsr.target_size import TargetSize, parse_target
 from jsr.tiled_network import TiledNetwork
 from jsr.weights import Network, find_weights, load_network
@@ -68,13 +70,15 @@ def open_model(
     tile: int | None = None,
     overlap: int | None = None,
     ensemble: bool = False,
+    films: bool = False,
     **wishes,
 ) -> Enlargement:
     """What enlarges pictures: weights by path, a network, or a classical way by name.
 
     target: to which size, by default the network's; tile, overlap, ensemble as in
-    `jsr.tiled_network.TiledNetwork`; wishes: alpha, linear, back_projection of
-    `jsr.enlargement.Enlargement`. Raises UserError for weights that cannot be read.
+    `jsr.tiled_network.TiledNetwork`; films: whether it is for films, for which alone there are
+    networks of film; wishes: alpha, linear, back_projection of `jsr.enlargement.Enlargement`.
+    Raises UserError for weights that cannot be read, or are not for what is wished.
     """
     target = target or TargetSize()
     if isinstance(model, str) and model in methods.CLASSICAL and not Path(model).exists():
@@ -88,15 +92,29 @@ def open_model(
         scales = networks[0].facts["scales"]
         if len(scales) > 1 and target != TargetSize():
             networks = [load_network(path, scale=scale) for scale in scales]
-    if networks[0].takes_clips:
-        raise UserError(
-            f"{model} enlarges films by what it remembers, which jsr.upscale does not do yet: use"
-            " weights for pictures, or jsr.evaluate on clips"
-        )
     if networks[0].facts["channels"] == "ct":
         raise UserError(f"{model} enlarges CT in Hounsfield units: use python -m jsr.ct")
+    if networks[0].takes_clips:
+        _check_streaming(model, networks[0], films, (tile, overlap) != (None, None) or ensemble)
+        return Enlargement({n.scale: StreamedNetwork(n) for n in networks}, target, **wishes)
     ways = {n.scale: TiledNetwork(n, tile, overlap, ensemble) for n in networks}
     return Enlargement(ways, target, **wishes)
+
+
+def _check_streaming(model, network: Network, films: bool, cut: bool) -> None:
+    """Raise UserError where a network of film is not for what is wished."""
+    name = network.facts["model"] if isinstance(model, Network) else model
+    if not films:
+        raise UserError(f"{name} enlarges films, and none is given: use weights for pictures")
+    if network.channels != 3:
+        raise UserError(
+            f"{name} enlarges Y alone, and a network of film must take RGB: use other weights"
+        )
+    if cut:
+        raise UserError(
+            f"{name} enlarges films, each frame whole and as it is: leave out --tile, --overlap,"
+            " --exact and --ensemble"
+        )
 
 
 def list_weights() -> str:
@@ -167,6 +185,7 @@ def main(words: list[str], options) -> None:
         tile,
         options.overlap,
         options.ensemble,
+        films=any(job.is_film for job in jobs),
         alpha=options.alpha,
         linear=options.linear,
         back_projection=options.back_projection,

@@ -53,7 +53,8 @@ MEGABYTES = {"vgg19": 575, "vgg16": 553, "alexnet": 244}
 class Network:
     """A network with its weights, ready to enlarge pictures.
 
-    `facts` has the file's metadata: those of FACTS, and the step and stage of a training.
+    `facts` has the file's metadata: those of FACTS, and of a training its step and stage, and `lr`,
+    the family of LR (of `protocols.LR_FAMILIES`) that it was on.
     """
 
     module: nn.Module
@@ -329,7 +330,7 @@ def _show(spec: str) -> None:
         "name": facts["model"],
         "scale": ", ".join(f"x{scale}" for scale in facts["scales"]),
         "parameters": f"{sum(array.size for array in jax.tree.leaves(params)):,}",
-        **{key: facts[key] for key in ("channels", "protocol", "licence", "data")},
+        **{key: facts.get(key) for key in ("channels", "protocol", "licence", "data", "lr")},
         "hash": weights_hash(path),
     }
     for key, value in shown.items():

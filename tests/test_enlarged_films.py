@@ -14,16 +14,18 @@ import numpy as np
 import psutil
 import pytest
 from films import TIME_BASE, damaged_film, moving, packets, shown, write_film
-from tiny_network import make_network, write_network
+from tiny_network import make_film_network, make_network, write_network
 
-from jsr import film_segments, tiled_network
+from jsr import film_segments, streamed_network, tiled_network
 from jsr.enlarged_films import EnlargedFilms
 from jsr.enlargement import Enlargement, Interpolation
 from jsr.errors import UserError
 from jsr.film_color import BT601, Planes
 from jsr.film_formats import FilmOptions
 from jsr.film_reader import FilmReader
+from jsr.film_writer import SegmentWriter
 from jsr.picture_jobs import Job
+from jsr.streamed_network import StreamedNetwork
 from jsr.target_size import TargetSize
 from jsr.tiled_network import TiledNetwork
 
@@ -253,6 +255,67 @@ def test_a_run_of_other_options_begins_anew(tmp_path, monkeypatch, capsys):
     assert "begins anew" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module", params=["rrn", "basicvsr"])
+def remembering(request):
+    return make_film_network(request.param)
+
+
+def test_a_film_by_what_is_remembered_goes_on_as_if_it_had_not_ended(
+    remembering, tmp_path, monkeypatch, capsys
+):
+    """Two shots of 7 and 9 frames; the run ends at the twelfth."""
+    monkeypatch.setattr(film_segments, "LENGTH", 3)
+    monkeypatch.setattr(streamed_network, "LONGEST", 2)
+    rgb = [*moving(7, 10, 8), *(frame // 6 for frame in moving(9, 10, 8))]
+    times = [i * 40 + i % 3 for i in range(16)]
+    source = write_film(tmp_path / "a.mkv", rgb, times, time_base=Fraction(1, 1000))
+    model = Enlargement({2: StreamedNetwork(remembering)})
+    write, left = SegmentWriter.write, [11]
+
+    def stop(*given):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        write(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentWriter, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            make(source, tmp_path / "b.mkv", model, LOSSLESS)
+    assert len(list((tmp_path / ".b.mkv.parts").glob("*.npz"))) == 1
+    make(source, tmp_path / "b.mkv", model, LOSSLESS)
+    assert "frames are done already" in capsys.readouterr().out
+    make(source, tmp_path / "c.mkv", model, LOSSLESS)
+    assert shown(tmp_path / "b.mkv") == shown(tmp_path / "c.mkv") == shown(source)
+    whole = frames(tmp_path / "c.mkv")
+    np.testing.assert_array_equal(frames(tmp_path / "b.mkv"), whole)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_remembers_enlarges_to_other_sizes_and_deep_films(tmp_path):
+    network = make_film_network("rrn")
+    ways = {2: StreamedNetwork(network)}
+    source = write_film(
+        tmp_path / "a.mkv",
+        moving(4, 16, 24, top=65535),
+        pixel_format="yuv444p10le",
+        planes=Planes(10, 1, 1, matrix=BT601),
+    )
+    make(source, tmp_path / "b.mkv", Enlargement(ways), LOSSLESS)
+    sr = np.stack(frames(tmp_path / "b.mkv"))
+    assert sr.dtype == np.uint16
+    lr = [frame / np.float32(65535 / 255) for frame in frames(source)]
+    expected = np.stack(list(network.enlarge_clip(lr)))
+    assert np.abs(sr / 257 - expected).max() < 2
+    make(source, tmp_path / "c.mkv", Enlargement(ways, TargetSize(2.5)), LOSSLESS)
+    larger = np.stack(frames(tmp_path / "c.mkv"))
+    assert larger.shape == (4, 40, 60, 3)
+    assert np.abs(larger.mean((1, 2)) - sr.mean((1, 2))).max() < 0.02 * 65535
+    # Where nothing is to be enlarged there is nothing for a network to do.
+    make(source, tmp_path / "d.mkv", Enlargement(ways, TargetSize(0.5)), LOSSLESS)
+    assert frames(tmp_path / "d.mkv")[0].shape == (8, 12, 3)
+
+
 def test_done_is_there_of_its_size_and_no_older(tmp_path):
     source = write_film(tmp_path / "a.mkv")
     films, job = EnlargedFilms(bicubic(), FAST), Job(source, tmp_path / "b.mp4")
@@ -300,9 +363,11 @@ def test_a_size_that_changes_leaves_nothing(tmp_path):
 def test_a_network_that_gives_nan_is_told(tmp_path):
     source = write_film(tmp_path / "a.mkv")
     model = Enlargement({2: TiledNetwork(make_network(gain=float("nan")))})
-    with pytest.raises(UserError, match=r"a\.mkv: the network's output is not finite: use other"):
-        make(source, tmp_path / "b.mp4", model)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
+    film = make_film_network("rrn", gain=float("nan"))
+    for one in (model, Enlargement({2: StreamedNetwork(film)})):
+        with pytest.raises(UserError, match=r"a\.mkv: the network's output is not finite: use ot"):
+            make(source, tmp_path / "b.mp4", one)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
 
 
 def test_a_result_without_room_is_told(tmp_path, monkeypatch):
@@ -310,6 +375,9 @@ def test_a_result_without_room_is_told(tmp_path, monkeypatch):
     source = write_film(tmp_path / "a.mkv")
     with pytest.raises(UserError, match=r"a\.mkv: enlarged to 128x96 it would take"):
         make(source, tmp_path / "b.mp4")
+    way = StreamedNetwork(make_film_network("basicvsr"))
+    with pytest.raises(UserError, match=r"a\.mkv: frames of 64x48 take .* or use weights for pic"):
+        make(source, tmp_path / "b.mp4", Enlargement({2: way}))
     assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
 
 
@@ -394,6 +462,28 @@ def test_after_kill_9_a_rerun_gives_the_whole_film(tmp_path):
         p[3] for p in packets(source, "audio")
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.long
+def test_after_kill_9_what_a_network_remembers_is_there_again(tmp_path):
+    source = write_film(tmp_path / "a.mkv", moving(300, 16, 24))
+    net = write_network(tmp_path / "n.safetensors", name="rrn")
+    words = ["--weights", net, "--codec", "ffv1"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "jsr.upscale", "a.mkv", "b.mkv", *map(str, words)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    while run.poll() is None and not list(tmp_path.glob(".b.mkv.parts/0*.json")):
+        time.sleep(0.001)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not (tmp_path / "b.mkv").exists()
+    done = command(tmp_path, "a.mkv", "b.mkv", *words)
+    assert done.returncode == 0 and "frames are done already" in done.stdout, done.stderr
+    command(tmp_path, source, "c.mkv", *words)
+    np.testing.assert_array_equal(frames(tmp_path / "b.mkv"), frames(tmp_path / "c.mkv"))
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.long

@@ -347,6 +347,30 @@ def test_rows_of_several_protocols_are_refused_or_marked(run, bench, weights, tm
     assert not run(**given, protocol="rgb")[2].startswith("rgb*")
 
 
+def test_networks_are_scored_on_lr_as_they_were_trained_on(run, bench, weights, tmp_path):
+    variables, facts = read_weights(weights / "net0" / "best.safetensors")
+    for family in ("symmetric", "bd", "other"):
+        save_network(tmp_path / f"{family}.safetensors", variables, facts | {"lr": family})
+    given = {"datasets": "set5", "data_dir": bench, "json": tmp_path / "t.json"}
+
+    def families(*names, **more):
+        run(weights=",".join(map(str, names)), **given, **more)
+        return [row["lr"] for row in json.loads((tmp_path / "t.json").read_text())["rows"]]
+
+    bd, symmetric = tmp_path / "bd.safetensors", tmp_path / "symmetric.safetensors"
+    # What states none, of older weights and of baselines, is scored as the others.
+    assert families(bd, weights / "net1", baselines="bicubic") == ["bd"] * 3
+    assert families(bd, symmetric, lr="symmetric") == ["symmetric"] * 2
+    with pytest.raises(UserError, match=r"different LR \(bd: bd, symmetric: symmetric\): choose"):
+        families(bd, symmetric)
+    with pytest.raises(
+        UserError, match=r"different LR \(a: bd, a: symmetric\): choose one by --lr"
+    ):
+        families(f"a={bd}+{symmetric}")
+    with pytest.raises(UserError, match=r"LR of 'other', which is unknown: choose by --lr"):
+        families(tmp_path / "other.safetensors")
+
+
 def test_a_network_with_nan_is_told(run, bench, weights, tmp_path):
     variables, facts = read_weights(weights / "net0" / "best.safetensors")
     broken = jax.tree.map(lambda a: a * np.nan, variables)

@@ -5,14 +5,17 @@ import json
 import os
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from films import moving, write_film
-from tiny_network import make_network
+from tiny_network import make_film_network, make_network
 
 from jsr.enlargement import Enlargement, Interpolation
+from jsr.errors import UserError
 from jsr.film_color import Planes
 from jsr.film_segments import Segments, identify
 from jsr.film_writer import Encoding
+from jsr.streamed_network import StreamedNetwork
 from jsr.target_size import TargetSize
 from jsr.tiled_network import TiledNetwork
 
@@ -30,12 +33,12 @@ ENCODING = Encoding(
 )
 
 
-def finish(segments, times, following):
+def finish(segments, times, following, memory=None):
     writer = segments.open(ENCODING)
     for pixels, time in zip(moving(len(times)), times, strict=True):
         writer.write(pixels, time, 512)
     note = {"frames": len(times), "next": following, "damaged": 0, "last": 512}
-    segments.finish(writer, note | {"end": times[-1] + 512})
+    segments.finish(writer, note | {"end": times[-1] + 512}, memory)
 
 
 def test_finished_segments_are_found_again(tmp_path):
@@ -73,6 +76,23 @@ def test_a_note_that_was_cut_short_does_not_count(tmp_path):
     assert json.loads((segments.folder / "film.json").read_text())["made_of"] == "made so"
 
 
+def test_what_is_remembered_at_the_end_of_the_last_segment_is_found_again(tmp_path):
+    segments = Segments(tmp_path / "a.mp4", "made so")
+    assert segments.memory() == {}
+    for value in (1, 2):
+        finish(segments, [1024 * value], 1024 * value + 512, {"past": np.full((2, 3), value)})
+        assert len(list(segments.folder.glob("*.npz"))) == 1
+    again = Segments(tmp_path / "a.mp4", "made so")
+    memory = again.memory()
+    assert list(memory) == ["past"] and (memory["past"] == 2).all()
+    (file,) = again.folder.glob("*.npz")
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(UserError, match=r"000002\.npz: cannot be read: run it again"):
+        again.memory()
+    finish(again, [4096], None, {})
+    assert again.complete and again.memory() == {} and not list(again.folder.glob("*.npz"))
+
+
 @pytest.fixture(scope="module")
 def network():
     return make_network()
@@ -89,6 +109,8 @@ def test_all_that_decides_the_film_is_in_its_name(tmp_path, network):
         name(),
         name(TiledNetwork(other)),
         name(TiledNetwork(network, ensemble=True)),
+        name(StreamedNetwork(make_film_network("rrn"))),
+        name(StreamedNetwork(make_film_network("rrn", gain=0.7))),
         name(Interpolation("bicubic", 2)),
         name(Interpolation("lanczos", 2)),
         name(target=TargetSize(width=90)),

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -11,6 +12,7 @@ from jsr.film_network import enlarge_frames
 from jsr.models import make_model, takes_clips
 from jsr.models.layers import pixel_shuffle, pixel_unshuffle
 from jsr.models.rrn import recognise
+from jsr.streamed_network import StreamedNetwork
 from jsr.upscale import open_model
 from jsr.weights import Network
 
@@ -106,8 +108,18 @@ def test_others_are_not_recognised():
     assert recognise(shapes) is None
 
 
-def test_upscale_does_not_enlarge_by_it_what_it_would_forget():
+def test_upscale_does_not_enlarge_pictures_by_what_remembers_films():
     module = make_model("rrn", scale=4, **SMALL)
     network = Network(module, {}, {"scale": 4, "channels": "rgb", "model": "rrn"})
-    with pytest.raises(UserError, match="enlarges films by what it remembers"):
+    with pytest.raises(UserError, match=r"^rrn enlarges films, and none is given: use weights for"):
         open_model(network)
+    assert isinstance(open_model(network, films=True).ways[4], StreamedNetwork)
+    y = dataclasses.replace(network, facts={**network.facts, "channels": "y"})
+    for given, wishes, told in [
+        (y, {}, "rrn enlarges Y alone"),
+        (network, {"tile": 0}, "each frame whole and as it is: leave out --tile, --overlap"),
+        (network, {"overlap": 0}, "leave out --tile"),
+        (network, {"ensemble": True}, "leave out --tile"),
+    ]:
+        with pytest.raises(UserError, match=told):
+            open_model(given, films=True, **wishes)

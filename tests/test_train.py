@@ -78,6 +78,7 @@ def test_the_weights_of_a_run_are_the_rows_of_its_table(whole):
     workdir, _ = whole
     network = load_network(workdir)
     assert network.facts["stage"] == "gan" and network.scale == 4
+    assert network.facts["lr"] == "symmetric"
     assert network(np.zeros((5, 7, 3), np.uint8)).shape == (20, 28, 3)
     pixel = load_network(workdir / "pixel.safetensors")
     assert pixel.facts["stage"] == "pixel"

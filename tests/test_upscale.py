@@ -220,6 +220,21 @@ def test_films_of_a_folder_are_enlarged_with_its_pictures(command, tmp_path, cap
     assert (facts.height, facts.width) == (96, 128)
 
 
+def test_weights_for_films_enlarge_films_alone(command, tmp_path):
+    rrn = str(write_network(tmp_path / "rrn.safetensors", name="rrn"))
+    picture = write(tmp_path / "in" / "a.png", 4, 6)
+    film = write_film(tmp_path / "in" / "b.mkv")
+    with pytest.raises(UserError, match=r"rrn\.safetensors enlarges films, and none is given"):
+        command(picture, tmp_path / "b.png", weights=rrn)
+    with pytest.raises(UserError, match=r"rrn\.safetensors enlarges films, each frame whole and"):
+        command(film, tmp_path / "b.mkv", weights=rrn, exact=True)
+    with pytest.raises(PartlyDone, match=r"in/a\.png: the weights enlarge films: use others for"):
+        command(tmp_path / "in", tmp_path / "out", weights=rrn, preset="ultrafast")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mkv"]
+    facts = FilmReader(tmp_path / "out" / "b.mkv").facts
+    assert (facts.height, facts.width) == (96, 128)
+
+
 def test_a_folder_of_films_alone(command, tmp_path):
     write_film(tmp_path / "in" / "a.mkv")
     command(tmp_path / "in", tmp_path / "out", format="mp4", preset="ultrafast")

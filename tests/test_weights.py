@@ -232,11 +232,15 @@ def test_show_describes_a_file_and_a_workdir(saved, capsys):
         "protocol": "y",
         "licence": "research-only",
         "data": "sample_photos",
+        "lr": "not stated",
         "hash": weights.weights_hash(saved),
     }
     weights.save_network(saved.with_name("best.safetensors"), random_variables(), facts(licence=""))
     weights.main(["show", str(saved.parent)])
     assert "licence     not stated" in capsys.readouterr().out
+    weights.save_network(saved, random_variables(), facts(lr="bd"))
+    weights.main(["show", str(saved)])
+    assert "lr          bd" in capsys.readouterr().out
 
 
 def test_fetch_says_first_what_it_downloads(monkeypatch, capsys, tmp_path):
