@@ -20,7 +20,7 @@ from jsr.errors import UserError
         ({"data.mixup": 1.5}, r"data\.mixup is 1\.5: expected a share, 0 to 1"),
         (
             {"data.cutblur": 0.5},
-            r"cutblur is 0\.5: .*; expected one of srresnet, msrresnet, edsr with generator\.hparam",
+            r"cutblur is 0\.5: .* one of srresnet, msrresnet, edsr with generator\.hparams",
         ),
         (
             {"data.permute": 0.5, "channels": "y", "protocol": "classic", "stages": ("pixel",)},
