@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from flax import linen as nn
 
+from jsr.models.tails import of_part
+
 SMALLEST = 16
 # Sizes of a canvas in each doubling: 64, 80, 96, 112, 128, 160, ...
 STEPS = 4
@@ -42,7 +44,7 @@ def masked(module: nn.Module) -> Callable:
     def apply(variables, canvas, inside):
         def keep_inside(call, args, kwargs, context):
             if isinstance(context.module, (nn.Conv, nn.ConvTranspose)):
-                args = (args[0] * _spread(inside, args[0]), *args[1:])
+                args = (args[0] * _spread(of_part(inside), args[0]), *args[1:])
             return call(*args, **kwargs)
 
         with nn.intercept_methods(keep_inside):

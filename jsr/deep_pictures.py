@@ -53,7 +53,14 @@ def encode_png(pixels: np.ndarray, alpha: np.ndarray | None, metadata: dict) -> 
     """
     import imagecodecs
 
-    data = imagecodecs.png_encode(np.ascontiguousarray(_join(pixels, alpha)), PNG_LEVEL)
+    png = imagecodecs.PNG
+    data = imagecodecs.png_encode(
+        np.ascontiguousarray(_join(pixels, alpha)),
+        PNG_LEVEL,
+        # Of photographs a third of the time of zlib's default, and a little smaller.
+        strategy=png.STRATEGY.RLE,
+        filter=png.FILTER.PAETH,
+    )
     chunks = b""
     if profile := metadata.get("icc_profile"):
         chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))

@@ -155,7 +155,7 @@ def _example(network: Network, size) -> tuple[jax.ShapeDtypeStruct, dict[str, tu
 
 def _trace(network: Network, size, make: Callable):
     """What `make` gives for the network as a function of LR alone."""
-    predict = make_predict(network.module)
+    predict = make_predict(network.module.apply)
     variables = jax.device_get(network.variables)
     try:
         return make(lambda lr: predict(variables, lr))

@@ -67,7 +67,7 @@ def measure(module: nn.Module, variables: Mapping, scale: int, channels: int) ->
     compiled program needs: weights, input, output and all that lies between.
     """
     lr = jax.numpy.zeros((1, HEIGHT // scale, WIDTH // scale, channels))
-    program = jax.jit(make_predict(module)).lower(variables, lr).compile()
+    program = jax.jit(make_predict(module.apply, parts=True)).lower(variables, lr).compile()
     program(variables, lr).block_until_ready()
     seconds = []
     for _ in range(RUNS):

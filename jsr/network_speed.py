@@ -67,7 +67,8 @@ def _opencv_row(name: str, works: dict, rounds: int) -> dict:
 def _row(network: Network, lr: np.ndarray, rounds: int, who: str | None) -> dict:
     dtype = np.dtype(network.module.dtype).name
     placed = jax.device_put(lr)
-    program = jax.jit(make_predict(network.module)).lower(network.variables, placed).compile()
+    predict = make_predict(network.module.apply, parts=True)
+    program = jax.jit(predict).lower(network.variables, placed).compile()
     held = {}
 
     def call():

@@ -45,7 +45,7 @@ class Recipe:
         self.scales = list_scales(config)
         self.generator = self._at(config.scale)
         self.discriminator = self._network(config.discriminator)
-        self.predict = jax.jit(steps.make_predict(self.generator))
+        self.predict = jax.jit(steps.make_predict(self.generator.apply, parts=True))
         alone = self._network(config.discriminator, alone=True)
         self.judge = jax.jit(steps.make_judge(alone))
         self._key = jax.random.key(config.seed)

@@ -6,6 +6,7 @@ the generator in place of "lr" (see `jsr.mixtures`). `key` is the same on all de
 Metrics are float32 scalars, equal on all devices.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from flax import linen as nn
 from jax import lax
 
 from jsr import loops, losses
+from jsr.models.tails import tails_in_parts
 from jsr.state import Net, TrainState
 
 AXIS = "batch"
@@ -197,11 +199,17 @@ def to_unit(x: jax.Array) -> jax.Array:
     return x.astype(jnp.float32) / 255.0 if x.dtype == jnp.uint8 else x
 
 
-def make_predict(generator: nn.Module) -> Callable:
-    """`predict(variables, lr) -> sr`: lr [b, h, w, c] in [0, 1] to [b, h*s, w*s, c], clipped."""
+def make_predict(apply: Callable, parts: bool = False) -> Callable:
+    """`predict(variables, lr) -> sr`: lr [b, h, w, c] in [0, 1] to [b, h*s, w*s, c], clipped.
 
-    def predict(variables, lr):
-        return jnp.clip(generator.apply(variables, lr), 0.0, 1.0)
+    apply: a module's, or one like it with further inputs. parts: on a CPU a network's tail is run
+    part by part; the result is the same.
+    """
+
+    def predict(variables, *inputs):
+        split = parts and loops.written_out()
+        with tails_in_parts() if split else contextlib.nullcontext():
+            return jnp.clip(apply(variables, *inputs), 0.0, 1.0)
 
     return predict
 

@@ -9,7 +9,7 @@ import psutil
 # Of what is free.
 SHARE = 0.4
 # On a CPU larger windows are no faster; with pictures around them this stays below 2 GB.
-CPU_LIMIT = 1.1e9
+CPU_LIMIT = 1.3e9
 # What a control group of Linux (a container, a batch system's job) allows and has taken.
 GROUP = Path("/sys/fs/cgroup")
 

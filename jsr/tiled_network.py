@@ -56,7 +56,7 @@ class TiledNetwork:
     @property
     def radius(self) -> int | None:
         """How far the network sees, in LR pixels; None where that is unbounded."""
-        return self._measured[0]
+        return self._needs.radius
 
     def tiles(self, lr: np.ndarray) -> Iterator[Tile]:
         """SR of LR [h, w, channels of the network], float32 in [0, 1], in tiles.
@@ -128,6 +128,9 @@ class TiledNetwork:
             return self._tile, self._tile
         if height * width <= SMALL or height * width <= self._pixels:
             return height, width
+        if self._on_cpu:
+            sides = tiling.fewest_pixels((height, width), self._around(), self._pixels)
+            return sides or (SMALLEST_TILE,) * 2
         side, around = int(self._pixels**0.5), 2 * self._around()
         # A strip's windows have its full breadth.
         if height <= side:
@@ -139,7 +142,7 @@ class TiledNetwork:
     @functools.cached_property
     def _allowed(self) -> float:
         """How many pixels of LR may be on the device at once."""
-        return tile_memory.tile_bytes(self._device) / self._measured[1]
+        return self._needs.pixels(tile_memory.tile_bytes(self._device))
 
     @property
     def _pixels(self) -> float:
@@ -173,9 +176,9 @@ class TiledNetwork:
         return all(one) or (self.radius is not None and overlap >= self.radius)
 
     @functools.cached_property
-    def _measured(self) -> tuple[int | None, float]:
+    def _needs(self) -> tiling.Needs:
         network = self.network
-        return tiling.measure(network.module, network.variables, network.channels)
+        return tiling.measure(network.module, network.variables, network.channels, self._on_cpu)
 
     @property
     def _grid(self) -> int:
@@ -242,14 +245,11 @@ class TiledNetwork:
             jax.clear_caches()
         module, channels = self.network.module, self.network.channels
         like = [jax.ShapeDtypeStruct((*shape[:3], channels), jnp.float32)]
-        predict = make_predict(module)
+        apply = module.apply
         if shape[-1] > channels:
             apply = canvas.masked(module)
             like.append(jax.ShapeDtypeStruct((*shape[:3], 1), jnp.float32))
-
-            def predict(variables, lr, inside):
-                return jnp.clip(apply(variables, lr, inside), 0.0, 1.0)
-
+        predict = make_predict(apply, parts=True)
         return jax.jit(predict).lower(self.network.variables, *like).compile()
 
     def _shrink(self, lr: np.ndarray, error: Exception) -> None:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from flax import linen as nn
+
+from jsr.models import tails
 
 # Receptive fields up to this radius, in LR pixels, are found; wider ones count as unbounded.
 WIDEST = 64
@@ -14,6 +17,8 @@ WIDEST = 64
 BLOCK = 4
 # A picture's windows are a whole number of 32ths of the longest: few shapes for all pictures.
 STEPS = 32
+# Windows chosen for a picture are a whole number of these.
+STEP = 32
 
 # Windows [b, h, w, c] to [b, h * scale, w * scale, c].
 Run = Callable[[np.ndarray], np.ndarray | jax.Array]
@@ -38,26 +43,82 @@ class Window:
     last: int
 
 
-def measure(module: nn.Module, variables, channels: int) -> tuple[int | None, float]:
-    """How far a network sees, and the bytes that it needs for each pixel of LR.
+class Needs(NamedTuple):
+    """What a network takes: how far it sees, and bytes beside the weights.
 
-    How far from an LR pixel the output still depends on it, in LR pixels, is measured: a block of
-    BLOCK x BLOCK pixels is NaN, and whatever depends on it becomes NaN; None beyond WIDEST. The
-    bytes are what the compiled program holds at once, beside the weights.
+    radius: how far from an LR pixel the output still depends on it, in LR pixels; None beyond
+    WIDEST. whole: bytes for each pixel of LR. With its tail in parts it needs `pixel` bytes for
+    each, and `part` at once; of a network without such a tail they are None.
+    """
+
+    radius: int | None
+    whole: float
+    pixel: float | None = None
+    part: float | None = None
+
+    def pixels(self, room: float) -> float:
+        """How many pixels of LR may be enlarged at once in `room` bytes."""
+        if self.pixel is None:
+            return room / self.whole
+        return max(room / self.whole, (room - self.part) / self.pixel)
+
+
+def measure(module: nn.Module, variables, channels: int, parts: bool = False) -> Needs:
+    """What a network takes; `parts` for one that is to run with its tail in parts.
+
+    Its reach is measured: a block of BLOCK x BLOCK pixels is NaN, and whatever depends on it
+    becomes NaN. The bytes are what the compiled program holds at once.
     """
     side = 2 * WIDEST + 3 * BLOCK
     first = WIDEST + BLOCK - WIDEST % BLOCK
     lr = np.zeros((1, side, side, channels), np.float32)
     lr[:, first : first + BLOCK, first : first + BLOCK] = np.nan
     program = jax.jit(module.apply).lower(variables, lr).compile()
-    used = program.memory_analysis()
-    needed = (used.temp_size_in_bytes + used.output_size_in_bytes) / side**2
     sr = np.asarray(program(variables, lr))
     scale = sr.shape[1] // side
     touched = np.isnan(sr).any(axis=(0, 3))
     lines = [np.flatnonzero(touched.any(axis=axis)) // scale for axis in (0, 1)]
     radius = max(max(first - line[0], line[-1] - (first + BLOCK - 1)) for line in lines)
-    return int(radius) if radius <= WIDEST else None, needed
+    reach, whole = int(radius) if radius <= WIDEST else None, _held(program) / side**2
+    with tails.tails_in_parts(BLOCK * BLOCK) as traced:
+        lowered = jax.jit(module.apply).lower(variables, lr) if parts else None
+    if not traced.found:
+        return Needs(reach, whole)
+    pixel = _held(lowered.compile()) / side**2
+    return Needs(reach, whole, pixel, whole * (tails.SIDE + 2 * tails.REACH) ** 2)
+
+
+def _held(program) -> int:
+    used = program.memory_analysis()
+    return used.temp_size_in_bytes + used.output_size_in_bytes
+
+
+def fewest_pixels(size: tuple[int, int], around: int, room: float) -> tuple[int, int] | None:
+    """Tiles' height and width by which a picture takes the fewest pixels, overlaps and all.
+
+    size: of LR. around: the overlap. room: the pixels of a window, give or take a STEP. None where
+    there is no such tile.
+    """
+    (height, width), both, best = size, 2 * around, None
+    for rows in range(1, height // STEP + 2):
+        h = _shared(height, rows, both)
+        w = min(room // h, width)
+        columns = 1 if w >= width else -(-(width - both) // (w - both)) if w > both else 0
+        if not columns or (rows > 1 and h <= both):
+            continue
+        w = _shared(width, int(columns), both)
+        cost = rows * columns * h * w
+        if best is None or cost < best[0]:
+            best = cost, h - both * (rows > 1), w - both * (columns > 1)
+    return best and best[1:]
+
+
+def _shared(size: int, count: int, both: int) -> int:
+    """The length of each of `count` windows along a side: few lengths for all pictures."""
+    if count == 1:
+        return size
+    needed = -(-(size + both * (count - 1)) // count)
+    return min(-(-needed // STEP) * STEP, size)
 
 
 def windows(size: int, tile: int, overlap: int, grid: int = 1) -> list[Window]:

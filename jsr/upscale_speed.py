@@ -57,7 +57,7 @@ def file_row(network: Network, rounds: int) -> dict:
         tiled = TiledNetwork(network)
         files = EnlargedFiles(Enlargement({network.scale: tiled}))
         lr = _noise((TILE, TILE)).astype(np.float32)[None] / 255.0
-        program = jax.jit(make_predict(network.module))
+        program = jax.jit(make_predict(network.module.apply))
         pixels = PHOTO[0] * PHOTO[1] / TILE**2
 
         def alone():

@@ -131,7 +131,7 @@ class Network:
     @functools.cached_property
     def radius(self) -> int | None:
         """The receptive radius in LR pixels, or None where it is unbounded."""
-        return tiling.measure(self.module, self.variables, self.channels)[0]
+        return tiling.measure(self.module, self.variables, self.channels).radius
 
     def on(self, device: jax.Device) -> "Network":
         """The same network with its weights on `device`, where it then runs."""
@@ -153,7 +153,7 @@ class Network:
 
     @functools.cached_property
     def _predict(self):
-        return jax.jit(make_predict(self.module))
+        return jax.jit(make_predict(self.module.apply, parts=True))
 
 
 def in_colour(enlarge: Callable, lr: np.ndarray, scale: int) -> np.ndarray:

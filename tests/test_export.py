@@ -214,7 +214,7 @@ def test_masks_of_the_original_are_those_of_rolled_windows():
 
 def assert_computes(run, network, batch=1):
     """Compares `run(lr)` with the network at two sizes."""
-    predict = jax.jit(make_predict(network.module))
+    predict = jax.jit(make_predict(network.module.apply))
     k = max(side_multiple(network.module), 1)
     least = -(-SHORTEST // k) * k
     for h, w in ((least, least + 3 * k), (least + 2 * k, least + k)):

@@ -182,6 +182,6 @@ def test_the_discriminator_learns_against_a_fixed_generator():
 def test_predict_clips_to_the_range_of_a_picture():
     variables = {"params": start().gen.params, "batch_stats": start().gen.stats}
     loud = jax.tree.map(lambda x: 50.0 * x, variables)
-    sr = np.asarray(steps.make_predict(GENERATOR)(loud, BATCH["lr"]))
+    sr = np.asarray(steps.make_predict(GENERATOR.apply)(loud, BATCH["lr"]))
     assert sr.shape == (8, 16, 16, 3)
     assert sr.min() == 0.0 and sr.max() == 1.0

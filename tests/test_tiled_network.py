@@ -52,8 +52,8 @@ def test_tiles_are_the_whole_picture(name):
     channels = "y" if name in ONE_CHANNEL else "rgb"
     network = make_network(name, channels, noise=0.05, **FAMILIES[name])
     tiled = TiledNetwork(network, tile=16)
-    assert tiled._measured[0] <= 64
-    side = 20 + 2 * tiled._measured[0]
+    assert tiled.radius <= 64
+    side = 20 + 2 * tiled.radius
     lr = picture(side + 3, side + 22, network.channels)
     sr = joined(tiled, lr)
     assert len(tiled._programs) <= 4
@@ -71,7 +71,7 @@ def test_networks_that_see_farther_fade_and_can_be_exact(name):
     assert tiled_network.OVERLAP // 2 > 0
     tiled = TiledNetwork(network, tile=16, overlap=8)
     if name == "imdn":
-        assert tiled._measured[0] is None
+        assert tiled.radius is None
     # No seam is worse than what tiles differ by at all.
     sr = joined(tiled, lr)
     assert 0 < np.abs(sr - expected).max() < 0.2
@@ -145,12 +145,16 @@ def test_programs_are_forgotten_in_time(monkeypatch):
 def test_strips_and_large_pictures_are_cut_by_what_memory_allows(monkeypatch):
     network = make_network(noise=0.1)
     tiled = TiledNetwork(network)
-    needed, around = tiled._measured[1], 2 * tiled._measured[0]
+    needed, around = tiled._needs.whole, 2 * tiled.radius
     monkeypatch.setattr(tile_memory, "tile_bytes", lambda device: needed * 100**2)
     assert tiled._sides(np.zeros((90, 111, 3))) == (90, 111)
-    assert tiled._sides(np.zeros((50, 2000, 3))) == (50, 200 - around)
-    assert tiled._sides(np.zeros((2000, 80, 3))) == (125 - around, 80)
-    assert tiled._sides(np.zeros((300, 400, 3))) == (100 - around, 100 - around)
+    assert tiled._sides(np.zeros((50, 2000, 3)))[0] == 50
+    assert tiled._sides(np.zeros((2000, 80, 3)))[1] == 80
+    with monkeypatch.context() as patch:
+        patch.setattr(TiledNetwork, "_on_cpu", False)
+        assert tiled._sides(np.zeros((50, 2000, 3))) == (50, 200 - around)
+        assert tiled._sides(np.zeros((2000, 80, 3))) == (125 - around, 80)
+        assert tiled._sides(np.zeros((300, 400, 3))) == (100 - around, 100 - around)
     lr = picture(50, 2000, 3)
     used = []
     run = tiled._run

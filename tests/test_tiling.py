@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jsr.models.layers import pixel_shuffle
-from jsr.tiling import enlarge_tiled, measure, windows
+from jsr.tiling import enlarge_tiled, fewest_pixels, measure, windows
 
 
 class Plain(nn.Module):
@@ -64,7 +64,7 @@ def test_the_radius_is_that_of_the_convolutions():
 
 
 def test_the_bytes_are_those_of_the_features():
-    _, needed = measure(Plain(), build(Plain()), 3)
+    needed = measure(Plain(), build(Plain()), 3).whole
     assert 12 * 4 <= needed <= 10 * 12 * 4  # float32: 12 channels of SR, and features between
 
 
@@ -160,3 +160,36 @@ def test_tiles_keep_to_the_grid_of_a_network_that_folds():
         return np.asarray(module.apply(variables, windows))
 
     np.testing.assert_allclose(joined(run, lr, 1, 5, 3, grid=2), run(lr[None])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "around", "room"),
+    [((1080, 1920), 40, 860_000), ((500, 20000), 40, 300_000), ((7, 9999), 5, 30_000)],
+)
+def test_tiles_are_chosen_by_the_fewest_pixels(size, around, room):
+    tile = fewest_pixels(size, around, room)
+    cost, largest = _run_pixels(size, tile, around)
+    assert largest <= 1.1 * room
+    side = int(room**0.5) - 2 * around
+    square, _ = _run_pixels(size, (side, side), around)
+    assert cost <= square
+    if size == (1080, 1920):
+        # Three columns of full height: two overlaps of 80.
+        assert tile[0] == 1080 and cost < 1.12 * 1080 * 1920
+
+
+def test_pictures_of_like_sizes_share_windows():
+    tiles = {fewest_pixels((n, n), 8, 10_000) for n in range(1000, 1020)}
+    assert len(tiles) <= 2
+    assert fewest_pixels((50, 50), 8, 10_000) == (50, 50)
+    assert fewest_pixels((1000, 1000), 64, 10_000) is None
+
+
+def _run_pixels(size, tile, around):
+    """How many pixels all windows have, and the largest one."""
+    areas = [
+        (row.stop - row.start) * (column.stop - column.start)
+        for row in windows(size[0], tile[0], around)
+        for column in windows(size[1], tile[1], around)
+    ]
+    return sum(areas), max(areas)

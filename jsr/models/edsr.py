@@ -22,6 +22,7 @@ from jsr.models.layers import (
     sub_pixel_stages,
 )
 from jsr.models.remat import rematerialised
+from jsr.models.tails import apply_tail
 
 # The networks compute on pictures in 0..255 less DIV2K's mean colour.
 RANGE = 255.0
@@ -90,9 +91,13 @@ class EDSR(nn.Module):
             shared = {"res_scale": self.res_scale, "dtype": self.dtype, "name": f"body.{i}"}
             x = block(**shared, activation=self.activation, drop_rate=rate)(x, train)
         x = head + conv(self.features, **settings, name=f"body.{self.blocks}")(x)
-        x = sub_pixel_stages(x, self.scale, "tail.0", self.dtype)
-        x = drop_channels(x, self.dropout, train)
-        sr = conv(lr.shape[-1], **settings, name="tail.1")(x)
+        stages = sub_pixel_stages(self.features, self.scale, "tail.0", self.dtype)
+        last = conv(lr.shape[-1], **settings, name="tail.1")
+
+        def tail(x: jax.Array) -> jax.Array:
+            return last(drop_channels(stages(x), self.dropout, train))
+
+        sr = apply_tail(tail, x, self.scale)
         return sr.astype(jnp.float32) / RANGE + mean
 
 
@@ -119,8 +124,8 @@ class MDSR(nn.Module):
         for i in range(self.blocks):
             x = ResBlock(dtype=self.dtype, name=f"body.{i}")(x)
         x = start + conv(self.features, **settings, name=f"body.{self.blocks}")(x)
-        x = self._of_scale(self._upsample, x)
-        sr = conv(lr.shape[-1], **settings, name="tail.0")(x)
+        last = conv(lr.shape[-1], **settings, name="tail.0")
+        sr = last(self._of_scale(self._upsample, x))
         return sr.astype(jnp.float32) / RANGE + mean
 
     def _of_scale(self, branch: Callable, x: jax.Array) -> jax.Array:
@@ -137,7 +142,8 @@ class MDSR(nn.Module):
         return x
 
     def _upsample(self, x: jax.Array, scale: int) -> jax.Array:
-        return sub_pixel_stages(x, scale, f"upsample.{SCALES.index(scale)}", self.dtype)
+        prefix = f"upsample.{SCALES.index(scale)}"
+        return sub_pixel_stages(self.features, scale, prefix, self.dtype)(x)
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:

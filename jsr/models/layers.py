@@ -109,17 +109,25 @@ def pixel_unshuffle(x: jax.Array, scale: int) -> jax.Array:
     return x.reshape(b, h // scale, w // scale, c * scale**2)
 
 
-def sub_pixel_stages(x: jax.Array, scale: int, prefix: str, dtype: Any = jnp.float32) -> jax.Array:
-    """Enlarge features [b, h, w, c] to [b, h * scale, w * scale, c] by up to three stages.
+def sub_pixel_stages(
+    features: int, scale: int, prefix: str, dtype: Any = jnp.float32
+) -> Callable[[jax.Array], jax.Array]:
+    """What enlarges [b, h, w, features] to [b, h * scale, w * scale, features] by up to 3 stages.
 
     A stage is a convolution, in a PyTorch sequence `prefix.0`, `prefix.2`, ..., and a pixel
     shuffle.
     """
-    for i, s in enumerate(STAGES[scale]):
-        features = x.shape[-1] * s**2
-        y = conv(features, gain=TORCH_GAIN, dtype=dtype, name=f"{prefix}.{2 * i}")(x)
-        x = pixel_shuffle(y, s)
-    return x
+    stages = [
+        (conv(features * s**2, gain=TORCH_GAIN, dtype=dtype, name=f"{prefix}.{2 * i}"), s)
+        for i, s in enumerate(STAGES[scale])
+    ]
+
+    def enlarge_features(x: jax.Array) -> jax.Array:
+        for layer, s in stages:
+            x = pixel_shuffle(layer(x), s)
+        return x
+
+    return enlarge_features
 
 
 def sub_pixel_scale(

@@ -19,6 +19,7 @@ from jsr.models.layers import (
     sub_pixel_stages,
 )
 from jsr.models.remat import rematerialised
+from jsr.models.tails import apply_tail
 
 _BLOCK = "body.0.body.0.body.0.weight"
 _NAMES = re.compile(
@@ -95,8 +96,9 @@ class RCAN(nn.Module):
         for i in range(self.groups):
             x = self._group(x, f"body.{i}.body")
         x = head + conv(self.features, **settings, name=f"body.{self.groups}")(x)
-        x = sub_pixel_stages(x, self.scale, "tail.0", self.dtype)
-        sr = conv(lr.shape[-1], **settings, name="tail.1")(x)
+        stages = sub_pixel_stages(self.features, self.scale, "tail.0", self.dtype)
+        last = conv(lr.shape[-1], **settings, name="tail.1")
+        sr = apply_tail(lambda x: last(stages(x)), x, self.scale)
         return sr.astype(jnp.float32) / RANGE + mean
 
     def _group(self, x: jax.Array, name: str) -> jax.Array:

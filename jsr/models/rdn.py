@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from jsr.models.layers import STAGES, TORCH_GAIN, conv, sub_pixel_scale, sub_pixel_stages
 from jsr.models.remat import rematerialised
+from jsr.models.tails import apply_tail
 
 # The network computes on pictures in 0..255.
 RANGE = 255.0
@@ -76,9 +77,10 @@ class RDN(nn.Module):
             outputs.append(x)
         x = conv(f, 1, **settings, name="GFF.0")(jnp.concatenate(outputs, axis=-1))
         x = shallow + conv(f, **settings, name="GFF.1")(x)
-        x = sub_pixel_stages(x, self.scale, "UPNet", self.dtype)
-        last = f"UPNet.{2 * len(STAGES[self.scale])}"
-        return conv(lr.shape[-1], **settings, name=last)(x).astype(jnp.float32) / RANGE
+        stages = sub_pixel_stages(f, self.scale, "UPNet", self.dtype)
+        last = conv(lr.shape[-1], **settings, name=f"UPNet.{2 * len(STAGES[self.scale])}")
+        sr = apply_tail(lambda x: last(stages(x)), x, self.scale)
+        return sr.astype(jnp.float32) / RANGE
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from jsr.models.layers import TORCH_GAIN, conv, pixel_unshuffle
 from jsr.models.remat import rematerialised
+from jsr.models.tails import nearest_tail
 
 # The names of the releases before BasicSR: those of ESRGAN's later code, then the first ones.
 _RENAMED = (
@@ -89,11 +90,7 @@ class RRDBNet(nn.Module):
                 y = block(self.growth, self.dtype, name=name)(y)
             x = x + 0.2 * y
         x = head + conv(f, **gain, name="conv_body")(x)
-        for i in range(1, stages + 1):
-            x = x.repeat(2, 1).repeat(2, 2)
-            x = nn.leaky_relu(conv(f, **gain, name=f"conv_up{i}")(x), 0.2)
-        x = nn.leaky_relu(conv(f, **gain, name="conv_hr")(x), 0.2)
-        sr = conv(c, **gain, name="conv_last")(x)
+        sr = nearest_tail(x, (2,) * stages, c, self.dtype)
         return sr[:, : h * self.scale, : w * self.scale].astype(jnp.float32)
 
 

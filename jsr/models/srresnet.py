@@ -11,6 +11,7 @@ from jsr.models.activations import Activation, activation
 from jsr.models.desubpixel import sub_pixels
 from jsr.models.dropout import drop_channels, drop_rates, stochastic_depth
 from jsr.models.layers import STAGES, Groups, Scale, batch_norm, conv, enlarge, pixel_shuffle
+from jsr.models.tails import apply_tail
 
 
 class SRResNet(nn.Module):
@@ -47,12 +48,18 @@ class SRResNet(nn.Module):
             x = x + stochastic_depth(y, rate, train)
         x = conv(f, bias=False, dtype=dtype, name="body_conv")(x)
         x = head + batch_norm(*norm, name="body_norm")(x)
-        for i, s in enumerate(STAGES[self.scale]):
-            x = pixel_shuffle(conv(f * s**2, dtype=dtype, name=f"up_{i}")(x), s)
-            x = act(f"up_{i}_act")(x)
-        x = drop_channels(x, self.dropout, train)
-        sr = conv(lr.shape[-1], kernel=9, dtype=dtype, name="tail")(x)
-        return sr.astype(jnp.float32)
+        stages = [
+            (conv(f * s**2, dtype=dtype, name=f"up_{i}"), s, act(f"up_{i}_act"))
+            for i, s in enumerate(STAGES[self.scale])
+        ]
+        last = conv(lr.shape[-1], kernel=9, dtype=dtype, name="tail")
+
+        def tail(x: jax.Array) -> jax.Array:
+            for enlarging, s, activate in stages:
+                x = activate(pixel_shuffle(enlarging(x), s))
+            return last(drop_channels(x, self.dropout, train))
+
+        return apply_tail(tail, x, self.scale).astype(jnp.float32)
 
 
 class MSRResNet(nn.Module):
@@ -102,9 +109,16 @@ class MSRResNet(nn.Module):
 
     def _full_tail(self, x: jax.Array, channels: int, train: bool) -> jax.Array:
         f, dtype = self.features, self.dtype
-        for i, s in enumerate(STAGES[self.scale]):
-            x = pixel_shuffle(conv(f * s**2, dtype=dtype, name=f"up_{i}")(x), s)
-            x = nn.leaky_relu(x, 0.1)
-        x = nn.leaky_relu(conv(f, dtype=dtype, name="hr_conv")(x), 0.1)
-        x = drop_channels(x, self.dropout, train)
-        return conv(channels, gain=0.1, dtype=dtype, name="tail")(x)
+        stages = [
+            (conv(f * s**2, dtype=dtype, name=f"up_{i}"), s)
+            for i, s in enumerate(STAGES[self.scale])
+        ]
+        hr_conv = conv(f, dtype=dtype, name="hr_conv")
+        last = conv(channels, gain=0.1, dtype=dtype, name="tail")
+
+        def tail(x: jax.Array) -> jax.Array:
+            for enlarging, s in stages:
+                x = nn.leaky_relu(pixel_shuffle(enlarging(x), s), 0.1)
+            return last(drop_channels(nn.leaky_relu(hr_conv(x), 0.1), self.dropout, train))
+
+        return apply_tail(tail, x, self.scale)

@@ -23,6 +23,7 @@ from jsr.models.layers import (
     sub_pixel_stages,
 )
 from jsr.models.remat import rematerialised
+from jsr.models.tails import apply_tail, nearest_tail
 
 _LAYER = r"norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12]"
 _NAMES = re.compile(
@@ -238,11 +239,7 @@ class SwinIR(nn.Module):
         if self.upsampler == "pixelshuffle":
             return sub_pixel_tail(x, channels, self.scale, self.dtype)
         x = nn.leaky_relu(self._conv(64, "conv_before_upsample.0")(x), 0.01)
-        for i, s in enumerate(STAGES[self.scale], 1):
-            x = x.repeat(s, 1).repeat(s, 2)
-            x = nn.leaky_relu(self._conv(64, f"conv_up{i}")(x), 0.2)
-        x = nn.leaky_relu(self._conv(64, "conv_hr")(x), 0.2)
-        return self._conv(channels, "conv_last")(x)
+        return nearest_tail(x, STAGES[self.scale], channels, self.dtype)
 
     def _conv(self, features: int, name: str, kernel: int = 3) -> nn.Conv:
         return conv(features, kernel, gain=TORCH_GAIN, dtype=self.dtype, name=name)
@@ -263,8 +260,9 @@ def sub_pixel_tail(x: jax.Array, channels: int, scale: int, dtype: Any) -> jax.A
     """64 features, enlarged by stages of sub-pixels, to an image of `channels`."""
     shared = {"gain": TORCH_GAIN, "dtype": dtype}
     x = nn.leaky_relu(conv(64, **shared, name="conv_before_upsample.0")(x), 0.01)
-    x = sub_pixel_stages(x, scale, "upsample", dtype)
-    return conv(channels, **shared, name="conv_last")(x)
+    stages = sub_pixel_stages(64, scale, "upsample", dtype)
+    last = conv(channels, **shared, name="conv_last")
+    return apply_tail(lambda x: last(stages(x)), x, scale)
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
