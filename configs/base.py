@@ -8,12 +8,15 @@ from ml_collections import ConfigDict
 def optimizer(**changes) -> ConfigDict:
     """The keys of one optimizer."""
     keys = ConfigDict()
-    # adam | adamw | sgd | lion | rmsprop, from optax.
+    # adam | adamw | adan | lion | rmsprop | sgd, from optax.
     keys.name = "adam"
     # Peak learning rate.
     keys.lr = 2e-4
+    # Decays of the averages of gradients (sgd: its momentum) and of their squares.
     keys.b1 = 0.9
     keys.b2 = 0.99
+    # Of adam, rmsprop and sgd it is part of the gradient; of the others a share of the weights that
+    # each step takes away, times the rate.
     keys.weight_decay = 0.0
     # constant | step (times `gamma` at each milestone) | cosine (to `final` times lr).
     keys.schedule = "constant"
@@ -63,6 +66,11 @@ def get_config() -> ConfigDict:
     config.data.frames = 1
     # How LR is made: symmetric (bicubic, as today's MATLAB) | bd (Gaussian and every s-th pixel).
     config.data.lr = "symmetric"
+    # Shares of the examples whose colours change places, which are mixed with another one, and of
+    # whose input a part is cut out of HR or left as LR (that needs generator.hparams.desubpixel).
+    config.data.permute = 0.0
+    config.data.mixup = 0.0
+    config.data.cutblur = 0.0
     # Photos in a batch, over all devices and processes.
     config.data.batch_size = 16
     # Photos live in device memory where they take at most this share of it; 0: always streamed.
@@ -76,9 +84,12 @@ def get_config() -> ConfigDict:
     config.generator = ConfigDict()
     config.generator.name = "srresnet"
     config.generator.hparams = ConfigDict()
+    # How its kernels start: he | he_tenth | xavier | orthogonal; "" as the network has it.
+    config.generator.initializer = ""
     config.discriminator = ConfigDict()
     config.discriminator.name = "srgan"
     config.discriminator.hparams = ConfigDict()
+    config.discriminator.initializer = ""
     # Compute type of the networks: float32 | bfloat16. Parameters are always float32.
     config.dtype = "float32"
     # Compute the generator's blocks again for the gradient instead of keeping what they made:
@@ -111,6 +122,8 @@ def get_config() -> ConfigDict:
     # vanilla | minimax | lsgan | hinge | wgan | relativistic
     config.gan.adversarial = "vanilla"
     config.gan.adversarial_weight = 1e-3
+    # D's label of real photos is this much under 1 (vanilla, minimax).
+    config.gan.label_smoothing = 0.0
     # none | gradient_penalty (WGAN-GP) | r1
     config.gan.penalty = "none"
     config.gan.penalty_weight = 0.0

@@ -2,8 +2,9 @@
 
 from jsr import color, losses, protocols
 from jsr.errors import UserError
+from jsr.initializers import INITIALIZERS
 from jsr.lookup import find
-from jsr.models import takes_clips
+from jsr.models import MODELS, hyper_parameters, takes_clips
 
 STAGES = ("pixel", "gan")
 PENALTIES = ("none", "gradient_penalty", "r1")
@@ -19,11 +20,16 @@ def check_config(config) -> None:
     _choice(config, "data.lr", ("symmetric", "bd"))
     _check_channels(config)
     _check_frames(config)
+    _check_mixture(config)
+    for network in ("generator", "discriminator"):
+        if start := config[network].initializer:
+            find(f"{network}.initializer", start, INITIALIZERS)
     for name in config.stages:
         find("pixel loss", config[name].pixel_loss, losses.PIXEL)
     if "gan" in config.stages:
         find("adversarial loss", config.gan.adversarial, losses.ADVERSARIAL)
         _choice(config, "gan.penalty", PENALTIES)
+        _check_smoothing(config)
     if not 0 <= config.data.resident <= 1:
         raise UserError(f"data.resident is {config.data.resident}: expected a share, 0 to 1")
     positive = [
@@ -48,6 +54,33 @@ def check_config(config) -> None:
                 f"{key} is {_value(config, key)}: expected a multiple of steps_per_dispatch,"
                 f" {config.steps_per_dispatch}"
             )
+
+
+def _check_mixture(config) -> None:
+    data = config.data
+    for key in ("permute", "mixup", "cutblur"):
+        if not 0 <= data[key] <= 1:
+            raise UserError(f"data.{key} is {data[key]}: expected a share, 0 to 1")
+    if data.permute and config.channels != "rgb":
+        raise UserError(f"data.permute is of colours, and channels is {config.channels!r}")
+    if data.cutblur and not config.generator.hparams.get("desubpixel"):
+        able = [name for name in MODELS if "desubpixel" in hyper_parameters(name)]
+        raise UserError(
+            f"data.cutblur is {data.cutblur}: it shows the network pictures of HR's size, which"
+            f" {config.generator.name} as configured does not take; expected one of"
+            f" {', '.join(able)} with generator.hparams.desubpixel True"
+        )
+
+
+def _check_smoothing(config) -> None:
+    smoothing, adversarial = config.gan.label_smoothing, config.gan.adversarial
+    if not 0 <= smoothing < 0.5:
+        raise UserError(f"gan.label_smoothing is {smoothing}: expected 0 to below 0.5")
+    if smoothing and adversarial not in losses.SMOOTHED:
+        raise UserError(
+            f"gan.label_smoothing is {smoothing}, but {adversarial} has no labels to smooth:"
+            f" expected gan.adversarial {' or '.join(losses.SMOOTHED)}"
+        )
 
 
 def _check_channels(config) -> None:

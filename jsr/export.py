@@ -4,6 +4,7 @@ What the suffix of the file says. The state dict has the names of the project th
 comes from; ONNX and StableHLO hold the network with its weights, for pictures of any size.
 """
 
+import dataclasses
 import importlib
 import json
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from safetensors.numpy import save
 
 from jsr.errors import UserError
 from jsr.models import MODELS
+from jsr.models.activations import Activation
 from jsr.steps import make_predict
 from jsr.torch_names import to_torch
 from jsr.weights import Network, write_whole
@@ -69,7 +71,7 @@ def _family(network: Network):
 
 def _encode_torch(network: Network, _size) -> bytes:
     facts = network.facts
-    original = facts["model"] in MODELS.keys() - set(OWN_NAMES)
+    original = facts["model"] in MODELS.keys() - set(OWN_NAMES) and _as_published(network.module)
     metadata = {
         "format": "pt",
         "model": facts["model"],
@@ -78,6 +80,15 @@ def _encode_torch(network: Network, _size) -> bytes:
         "facts": json.dumps(facts, sort_keys=True),
     }
     return save(torch_state(network), metadata)
+
+
+def _as_published(module) -> bool:
+    """Whether the original project's class computes what `module` does."""
+    return all(
+        getattr(module, field.name) == field.default
+        for field in dataclasses.fields(module)
+        if field.type == Activation or field.name == "desubpixel"
+    )
 
 
 def _encode_onnx(network: Network, size) -> bytes:

@@ -122,6 +122,24 @@ ADVERSARIAL = {
 }
 
 
+# Losses whose D sees cross entropy, in which a label can be smoothed.
+SMOOTHED = ("minimax", "vanilla")
+
+
+def with_smooth_labels(adversarial: Adversarial, smoothing: float) -> Adversarial:
+    """One of SMOOTHED with D's label of the real pictures at 1 - smoothing in place of 1.
+
+    Fake ones keep theirs (Salimans et al. 2016, section 3.4): -log(1 - D(real)) weighs `smoothing`
+    beside -log D(real) with the rest, which are as far apart as the logit is from 0.
+    """
+
+    def discriminator(logits_real, logits_fake, axis_name=None):
+        loss = adversarial.discriminator(logits_real, logits_fake, axis_name)
+        return loss + smoothing * _mean(logits_real)
+
+    return adversarial._replace(discriminator=discriminator)
+
+
 def gradient_penalty(
     critic: Callable, real: jax.Array, fake: jax.Array, key: jax.Array
 ) -> jax.Array:

@@ -12,6 +12,7 @@ from jsr.config_rules import check_config
 from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.lookup import find
+from jsr.mixtures import check_pairs, make_mixture
 from jsr.models import MODELS, hyper_parameters, make_model
 from jsr.models.layers import Groups
 from jsr.shards import Shards, state_specs
@@ -38,6 +39,7 @@ class Recipe:
     def __init__(self, config, mesh):
         check_config(config)
         parallel.check_batch(config.data.batch_size, config.accumulate, mesh)
+        check_pairs(config.data.mixup, config.data.batch_size // mesh.size)
         self.config, self.mesh, self.notes = config, mesh, []
         self.stages = list_stages(config)
         self.scales = list_scales(config)
@@ -81,7 +83,7 @@ class Recipe:
     def compile(self, stage: Stage, scale: int, feed: Feed) -> Callable:
         """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps of a scale a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
-        run = steps.repeat(make(self._at(scale)), feed.cut)
+        run = steps.repeat(make(self._at(scale)), feed.cut, self._mixture())
         shared = self.config.shard_state
         layout = self._specs(self.template(stage.name)) if shared else parallel.WHOLE
         specs = (feed.batch_spec, feed.data_spec, layout)
@@ -111,7 +113,10 @@ class Recipe:
     @property
     def adversarial(self) -> losses.Adversarial:
         """The adversarial stage's pair of losses."""
-        return find("adversarial loss", self.config.gan.adversarial, losses.ADVERSARIAL)
+        gan = self.config.gan
+        pair = find("adversarial loss", gan.adversarial, losses.ADVERSARIAL)
+        smoothing = gan.label_smoothing
+        return losses.with_smooth_labels(pair, smoothing) if smoothing else pair
 
     @property
     def perceptual_is_on(self) -> bool:
@@ -127,12 +132,15 @@ class Recipe:
 
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]
-        return state.init_net(self._stream(0), self.generator, optimizer, self._example()[0])
+        lr, start = self._example()[0], self.config.generator.initializer
+        return state.init_net(self._stream(0), self.generator, optimizer, lr, initializer=start)
 
     def _start_gan(self, train_state: TrainState) -> TrainState:
         optimizers = self._optimizers["gan"]
         lr, hr = self._example()
-        disc = state.init_net(self._stream(1), self.discriminator, optimizers["disc"], hr, lr)
+        start = {"initializer": self.config.discriminator.initializer}
+        optimizer, key = optimizers["disc"], self._stream(1)
+        disc = state.init_net(key, self.discriminator, optimizer, hr, lr, **start)
         return state.start_gan(train_state, disc, optimizers["gen"])
 
     def _specs(self, train_state: TrainState) -> TrainState:
@@ -272,6 +280,10 @@ class Recipe:
     def _averages(self) -> dict:
         shared = {} if self._shards is None else {"exchange": self._shards.exchange}
         return {"ema_decay": self.config.ema, "accumulate": self.config.accumulate, **shared}
+
+    def _mixture(self) -> Callable:
+        data = self.config.data
+        return make_mixture(self.config.seed, data.permute, data.mixup, data.cutblur)
 
     def _pixel_step(self, generator) -> Callable:
         return steps.make_pixel_step(

@@ -10,15 +10,21 @@ from flax import linen as nn
 from flax import struct
 
 from jsr.errors import UserError
+from jsr.initializers import draw_kernels
 from jsr.lookup import find
 
 OPTIMIZERS = {
     "adam": lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
+    # Of its three averages that of the gradients' differences keeps the paper's decay.
+    "adan": lambda c: optax.scale_by_adan(b1=c.b1, b3=c.b2),
     "adamw": lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
     "lion": lambda c: optax.scale_by_lion(b1=c.b1, b2=c.b2),
     "rmsprop": lambda c: optax.scale_by_rms(decay=c.b2),
     "sgd": lambda c: optax.trace(decay=c.b1),
 }
+# Those whose weight decay is a gradient among the others, as first published; that of any other
+# is decoupled, a share of the weights that every step takes away (Loshchilov & Hutter 2019).
+COUPLED = ("adam", "rmsprop", "sgd")
 
 
 @struct.dataclass
@@ -89,14 +95,14 @@ def make_optimizer(
     """An optimizer from its config, for a stage of `steps` steps.
 
     Gradients are clipped by their global norm, by `clip(largest)`, before anything else; all that
-    follows takes each number by itself. Raises UserError for an unknown name, and when it is
+    follows takes each number by itself. Weight decay is added to the gradients for COUPLED, to the
+    updates otherwise. Raises UserError for an unknown name, and when it is
     initialised without the layers that are to be slow.
     """
     make = find("optimizer", config.name, OPTIMIZERS)
     parts = [clip(config.clip)] if config.clip > 0 else []
-    parts.append(make(config))
-    if config.weight_decay > 0:
-        parts.append(optax.add_decayed_weights(config.weight_decay))
+    decay = [optax.add_decayed_weights(config.weight_decay)] if config.weight_decay > 0 else []
+    parts += [*decay, make(config)] if config.name in COUPLED else [make(config), *decay]
     parts.append(optax.scale_by_learning_rate(make_schedule(config, steps)))
     if config.slow:
         parts.append(_slow(tuple(config.slow)))
@@ -119,12 +125,17 @@ def _slow(layers: tuple[str, ...]) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
-def init_net(key: jax.Array, module: nn.Module, optimizer, *inputs: jax.Array) -> Net:
-    """Initialise a network and its optimizer; `inputs` are the arrays that the module takes."""
+def init_net(
+    key: jax.Array, module: nn.Module, optimizer, *inputs: jax.Array, initializer: str = ""
+) -> Net:
+    """Initialise a network and its optimizer; `inputs` are the arrays that the module takes.
+
+    initializer: as `initializers.draw_kernels` has it.
+    """
     # Compiled as a whole, hundreds of random draws take XLA minutes.
     shapes = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
     variables = module.lazy_init(key, *shapes)
-    params = variables["params"]
+    params = draw_kernels(key, variables["params"], initializer)
     return Net(params, variables.get("batch_stats", {}), optimizer.init(params))
 
 

@@ -1,7 +1,8 @@
 """Training steps: pure functions of one device's batch, with a named axis over the devices.
 
 A step is `step(key, state, batch) -> (state, metrics)`. `batch` is {"lr": [b, h, w, c],
-"hr": [b, h*s, w*s, c]} in [0, 1], the part of one device; `key` is the same on all devices.
+"hr": [b, h*s, w*s, c]} in [0, 1], the part of one device; "input", where there is one, is shown to
+the generator in place of "lr" (see `jsr.mixtures`). `key` is the same on all devices.
 Metrics are float32 scalars, equal on all devices.
 """
 
@@ -87,7 +88,7 @@ def make_generator_loss(
         return loss, {"loss": loss, **parts}
 
     def generator_loss(params, stats, batch, key=None):
-        sr, stats = apply_train(generator, params, stats, batch["lr"], key=key)
+        sr, stats = apply_train(generator, params, stats, _input(batch), key=key)
         loss, parts = content_loss(sr, batch["hr"])
         return loss, (stats, parts)
 
@@ -121,7 +122,7 @@ def make_gan_step(
         return apply_train(discriminator, params, stats, hr, lr)
 
     def generator_loss(gen_params, disc_params, stats, batch, key):
-        sr, gen_stats = apply_train(generator, gen_params, stats["gen"], batch["lr"], key=key)
+        sr, gen_stats = apply_train(generator, gen_params, stats["gen"], _input(batch), key=key)
         logits_fake, _ = judge(disc_params, stats["disc"], sr, batch["lr"])
         logits_real, _ = judge(disc_params, stats["disc"], batch["hr"], batch["lr"])
         parts = {
@@ -169,16 +170,22 @@ def make_gan_step(
     return _make_step(gradients, optimizers, ema_decay, accumulate, exchange)
 
 
-def repeat(step: Callable, cut: Callable = lambda _data, batch: batch) -> Callable:
+def repeat(
+    step: Callable,
+    cut: Callable = lambda _data, batch: batch,
+    mix: Callable = lambda batch, _step: batch,
+) -> Callable:
     """`run(key, state, batches, data)`: one step for each of `batches`' leading axis, in order.
 
-    A step's batch is `cut(data, batch)`; what is uint8 in it becomes [0, 1]. The metrics are means
-    over the steps, with the last state's `skipped_in_row` among them.
+    A step's batch is `cut(data, batch)`, of which what is uint8 becomes [0, 1], after `mix(batch,
+    number of the step)`. The metrics are means over the steps, with the last state's
+    `skipped_in_row` among them.
     """
 
     def run(key, state, batches, data):
         def one(state, batch):
-            return step(key, state, jax.tree.map(to_unit, cut(data, batch)))
+            batch = jax.tree.map(to_unit, cut(data, batch))
+            return step(key, state, mix(batch, state.step))
 
         state, metrics = loops.scan(one, state, batches)
         metrics = jax.tree.map(lambda m: m.mean(0), metrics)
@@ -230,6 +237,10 @@ def apply_train(module: nn.Module, params, stats, *inputs, key=None) -> tuple[ja
     rngs = None if key is None else {"dropout": key}
     out, new = module.apply(variables, *inputs, train=True, mutable=["batch_stats"], rngs=rngs)
     return out, new.get("batch_stats", stats)
+
+
+def _input(batch: dict) -> jax.Array:
+    return batch.get("input", batch["lr"])
 
 
 def _make_step(

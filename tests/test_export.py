@@ -153,6 +153,17 @@ def test_the_metadata_says_what_the_file_is(tmp_path):
         assert json.loads(metadata["hparams"]) == {"scale": 2, **NARROW[name]}
 
 
+@pytest.mark.parametrize("more", [{"activation": "prelu"}, {"desubpixel": True}])
+def test_what_the_original_cannot_compute_has_its_name_no_more(tmp_path, more):
+    network, path = narrow("edsr", **more), tmp_path / "net.safetensors"
+    export_network(network, path)
+    with safe_open(path, framework="numpy") as file:
+        assert file.metadata()["names"] == "jsr's own"
+    variables, facts = weights.read_weights(path)
+    assert_same(network.variables, variables)
+    assert facts == network.facts
+
+
 def test_constants_of_the_original_are_there():
     state = torch_state(narrow("edsr"))
     pixel = np.float32([0.4488, 0.4371, 0.4040]) * 255
@@ -255,6 +266,12 @@ def onnx_run(network, path, **size):
         return sr.transpose(0, 2, 3, 1)
 
     return run
+
+
+@pytest.mark.parametrize("activation", ["prelu", "gelu", "mish"])
+def test_an_onnx_model_of_another_activation(tmp_path, activation):
+    network = narrow("msrresnet", tail="light", activation=activation, desubpixel=True)
+    assert_computes(onnx_run(network, tmp_path / "net.onnx"), network)
 
 
 def test_an_onnx_model_is_for_any_size(tmp_path):

@@ -163,6 +163,18 @@ def test_penalties_are_of_each_picture_by_itself():
     assert float(penalty) == pytest.approx(((norms - 1) ** 2).mean(), rel=1e-4)
 
 
+@pytest.mark.parametrize("name", losses.SMOOTHED)
+def test_a_smoothed_label_is_that_much_under_one_for_real_pictures_alone(name):
+    real, fake = np.float32([-2.0, 0.5, 3.0]), np.float32([1.0, -1.0, 0.0])
+    plain = losses.ADVERSARIAL[name]
+    smooth = losses.with_smooth_labels(plain, 0.1)
+    p = 1 / (1 + np.exp(-real.astype(np.float64)))
+    expected = np.mean(-0.9 * np.log(p) - 0.1 * np.log(1 - p))
+    expected += np.mean(np.log1p(np.exp(fake.astype(np.float64))))
+    assert float(smooth.discriminator(real, fake)) == pytest.approx(expected, rel=1e-5)
+    assert smooth.generator is plain.generator and smooth.decision == plain.decision
+
+
 def test_gradient_penalty_looks_at_a_uniform_place_between_each_real_and_fake():
     # With the gradient x at x, one pixel a picture, and real 1, fake 0: x is the share itself.
     def penalty(key):

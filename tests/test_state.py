@@ -82,6 +82,21 @@ def test_weight_decay_is_decoupled_from_adams_moments():
     assert float(update[0]) == pytest.approx(-0.1 * 0.5 * 4.0)
 
 
+@pytest.mark.parametrize("name", state.OPTIMIZERS)
+def test_weight_decay_is_a_gradient_of_some_and_a_share_of_the_weights_of_others(name):
+    # Without a gradient, the only decay that follows the weight's size is a decoupled one, or that
+    # of plain momentum.
+    keys = {"name": name, "lr": 0.1, "weight_decay": 0.5, "b2": 0.9}
+    x = jnp.array([4.0, 1.0])
+    descent = state.make_optimizer(optimizer(**keys), 10)
+    update, _ = descent.update(jnp.zeros(2), descent.init(x), x)
+    share = np.asarray(update / x)
+    assert (share < 0).all()
+    assert (share[0] == pytest.approx(share[1])) == (name not in ("adam", "rmsprop"))
+    if name not in state.COUPLED:
+        np.testing.assert_allclose(share, -0.1 * 0.5, rtol=1e-6)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(UserError, match="optimizer 'adamm' is unknown; known: adam"):
         state.make_optimizer(optimizer(name="adamm"), 10)

@@ -9,7 +9,8 @@ from families import check_sizes, giga, golden_case, learnt, names, start, varia
 from flax import linen as nn
 
 from jsr.models import make_model
-from jsr.models.swinir import WindowAttention, pad, recognise, stochastic_depth
+from jsr.models.dropout import stochastic_depth
+from jsr.models.swinir import WindowAttention, pad, recognise
 
 CLASSICAL = {
     "scale": 4,

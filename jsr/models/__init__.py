@@ -98,6 +98,9 @@ def _expected(field: dataclasses.Field, value: Any) -> str:
     """What the field takes, in words, where `value` is not that; else nothing."""
     if field.name == "dtype":
         return "" if _is_float_type(value) else "a floating-point type such as 'bfloat16'"
+    if field.name in ("dropout", "drop_path"):
+        good = type(value) in (int, float) and 0 <= value < 1
+        return "" if good else "a share from 0 to below 1"
     if get_origin(field.type) is Literal:
         choices = get_args(field.type)
         good = any(type(value) is type(c) and value == c for c in choices)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jsr.models.activations import Activation
 from jsr.models.layers import Groups, enlarge
 from jsr.models.srgan import SRGANDiscriminator
 
@@ -36,6 +37,7 @@ class ConditionalDiscriminator(nn.Module):
     features: int = 64
     dense: int = 1024
     pool: bool = False
+    activation: Activation = "leaky"
     dtype: Any = jnp.float32
     axis_name: str | Groups | None = None
 
@@ -43,7 +45,6 @@ class ConditionalDiscriminator(nn.Module):
     def __call__(
         self, hr: jax.Array, lr: jax.Array | None = None, train: bool = False
     ) -> jax.Array:
-        body = SRGANDiscriminator(
-            self.features, self.dense, self.pool, self.dtype, self.axis_name, name="body"
-        )
+        settings = (self.features, self.dense, self.pool, self.activation, self.dtype)
+        body = SRGANDiscriminator(*settings, self.axis_name, name="body")
         return body(with_condition(hr, lr), train=train)

@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jsr.models.activations import Activation, activation
+from jsr.models.desubpixel import sub_pixels
+from jsr.models.dropout import drop_channels, drop_rates, stochastic_depth
 from jsr.models.layers import (
     DIV2K_MEAN,
     STAGES,
@@ -35,20 +38,24 @@ _BASICSR = {"conv_first": "head.0", "upsample": "tail.0", "conv_last": "tail.1"}
 
 
 class ResBlock(nn.Module):
-    """Two convolutions with a ReLU between, scaled and added to the input; [b, h, w, c] kept.
+    """Two convolutions, an activation between, scaled and added to the input; [b, h, w, c] kept.
 
     Lim et al. 2017, Fig. 2c.
     """
 
     kernel: int = 3
     res_scale: float = 1.0
+    activation: Activation = "relu"
+    drop_rate: float = 0.0
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         settings = {"kernel": self.kernel, "gain": TORCH_GAIN, "dtype": self.dtype}
-        y = nn.relu(conv(x.shape[-1], **settings, name="body.0")(x))
-        return x + self.res_scale * conv(x.shape[-1], **settings, name="body.2")(y)
+        y = conv(x.shape[-1], **settings, name="body.0")(x)
+        y = activation(self.activation, "body.1")(y)
+        y = self.res_scale * conv(x.shape[-1], **settings, name="body.2")(y)
+        return x + stochastic_depth(y, self.drop_rate, train)
 
 
 class EDSR(nn.Module):
@@ -58,28 +65,39 @@ class EDSR(nn.Module):
     The defaults are the baseline: 1.37, 1.55 and 1.52 M parameters for x2, x3 and x4 (the authors'
     README), 316.3 G multiply-adds at x2 for an SR of 1280x720 (Table 1 of ASSL, Zhang et al. 2021).
     The paper's network has `features=256, blocks=32, res_scale=0.1`: 40.7, 43.7 and 43.1 M
-    parameters; at x4 it takes 2,895 G multiply-adds. x8 was not published.
+    parameters; at x4 it takes 2,895 G multiply-adds. x8 was not published. `activation`, `dropout`
+    (of the channels before the last convolution), `drop_path` (the last block's rate of stochastic
+    depth) and `desubpixel` (for CutBlur) are not the paper's.
     """
 
     scale: Literal[2, 3, 4, 8] = 4
     features: int = 64
     blocks: int = 16
     res_scale: float = 1.0
+    activation: Activation = "relu"
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    desubpixel: bool = False
     remat: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:
-        mean, settings = mean_colour(lr.shape[-1]), {"gain": TORCH_GAIN, "dtype": self.dtype}
-        x = ((lr - mean) * RANGE).astype(self.dtype)
-        head = x = conv(self.features, **settings, name="head.0")(x)
-        block = rematerialised(ResBlock, self.remat)
-        for i in range(self.blocks):
-            x = block(res_scale=self.res_scale, dtype=self.dtype, name=f"body.{i}")(x)
+        mean, settings = mean_colour(lr.shape[3]), {"gain": TORCH_GAIN, "dtype": self.dtype}
+        lr, x = sub_pixels(lr, self.scale, mean) if self.desubpixel else (lr, lr - mean)
+        head = x = conv(self.features, **settings, name="head.0")((x * RANGE).astype(self.dtype))
+        block = rematerialised(ResBlock, self.remat, static=(2,))
+        for i, rate in enumerate(drop_rates(self.drop_path, 1, self.blocks)[0]):
+            shared = {"res_scale": self.res_scale, "dtype": self.dtype, "name": f"body.{i}"}
+            x = block(**shared, activation=self.activation, drop_rate=rate)(x, train)
         x = head + conv(self.features, **settings, name=f"body.{self.blocks}")(x)
         stages = sub_pixel_stages(self.features, self.scale, "tail.0", self.dtype)
         last = conv(lr.shape[-1], **settings, name="tail.1")
-        sr = apply_tail(lambda x: last(stages(x)), x, self.scale)
+
+        def tail(x: jax.Array) -> jax.Array:
+            return last(drop_channels(stages(x), self.dropout, train))
+
+        sr = apply_tail(tail, x, self.scale)
         return sr.astype(jnp.float32) / RANGE + mean
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jsr.models.activations import PReLU
 from jsr.models.layers import conv, kaiming_normal, pixel_shuffle
-from jsr.models.srresnet import PReLU
 
 
 class FSRCNN(nn.Module):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jsr.models.dropout import drop_rates, stochastic_depth
 from jsr.models.layers import TORCH_GAIN, conv, mean_colour, sub_pixel_scale
 from jsr.models.remat import rematerialised
 from jsr.models.swinir import (
@@ -17,7 +18,6 @@ from jsr.models.swinir import (
     WindowAttention,
     attend,
     dense,
-    drop_rates,
     group_depths,
     mlp,
     norm,
@@ -25,7 +25,6 @@ from jsr.models.swinir import (
     partition,
     position_bias,
     relative_places,
-    stochastic_depth,
     sub_pixel_tail,
     unpartition,
 )

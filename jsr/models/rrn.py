@@ -1,12 +1,14 @@
 """RRN: a causal recurrent network for film, which sees a frame and what it made of those before."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jsr.models.activations import Activation, activation
 from jsr.models.layers import Scale, conv, enlarge, pixel_shuffle, pixel_unshuffle
 from jsr.models.recurrence import as_clip, over_time
 
@@ -24,17 +26,20 @@ class Cell(nn.Module):
 
     features: int
     blocks: int
+    activation: Activation
     dtype: Any
 
     @nn.compact
     def __call__(self, lr, hidden, sr):
         f, dtype = self.features, self.dtype
+        act = partial(activation, self.activation)
         x = jnp.concatenate([lr, hidden, sr], axis=-1).astype(dtype)
-        x = nn.relu(conv(f, gain=0.1, dtype=dtype, name="conv_1")(x))
+        x = act("act_1")(conv(f, gain=0.1, dtype=dtype, name="conv_1")(x))
         for i in range(self.blocks):
             y = conv(f, gain=0.1, dtype=dtype, name=f"recon_trunk.{i}.conv1")(x)
-            x = x + conv(f, gain=0.1, dtype=dtype, name=f"recon_trunk.{i}.conv2")(nn.relu(y))
-        hidden = nn.relu(conv(f, gain=0.1, dtype=dtype, name="conv_h")(x))
+            y = act(f"recon_trunk.{i}.act")(y)
+            x = x + conv(f, gain=0.1, dtype=dtype, name=f"recon_trunk.{i}.conv2")(y)
+        hidden = act("act_h")(conv(f, gain=0.1, dtype=dtype, name="conv_h")(x))
         added = conv(sr.shape[-1], gain=0.1, dtype=dtype, name="conv_o")(x)
         return hidden.astype(jnp.float32), added.astype(jnp.float32)
 
@@ -54,10 +59,11 @@ class RRN(nn.Module):
     features: int = 128
     blocks: int = 10
     base: Literal["bilinear", "bicubic"] = "bilinear"
+    activation: Activation = "relu"
     dtype: Any = jnp.float32
 
     def setup(self):
-        self.neuro = Cell(self.features, self.blocks, self.dtype)
+        self.neuro = Cell(self.features, self.blocks, self.activation, self.dtype)
 
     def __call__(self, lr: jax.Array, train: bool = False) -> jax.Array:
         def enlarge_clip(clip):

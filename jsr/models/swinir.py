@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jsr.models.dropout import drop_rates, stochastic_depth
 from jsr.models.layers import (
     STAGES,
     TORCH_GAIN,
@@ -52,20 +53,6 @@ def mlp(x: jax.Array, ratio: float) -> jax.Array:
     c = x.shape[-1]
     y = nn.gelu(dense(round(c * ratio), x.dtype, "mlp.fc1")(x), approximate=False)
     return dense(c, x.dtype, "mlp.fc2")(y)
-
-
-def stochastic_depth(x: jax.Array, rate: float, train: bool) -> jax.Array:
-    """A branch [b, h, w, c], which in training is left out by chance (Huang et al. 2016).
-
-    For each example on its own, by draws from the rng `dropout`; what stays is divided by its
-    share, 1 - rate.
-    """
-    return nn.Dropout(rate, broadcast_dims=(1, 2, 3))(x, deterministic=not train)
-
-
-def drop_rates(rate: float, groups: int, blocks: int) -> list[list[float]]:
-    """The blocks' rates by group, rising evenly from 0 in the first to `rate` in the last."""
-    return np.linspace(0.0, rate, groups * blocks).reshape(groups, blocks).tolist()
 
 
 def partition(x: jax.Array, window: int) -> jax.Array:
