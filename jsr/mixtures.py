@@ -21,7 +21,7 @@ from jsr.steps import AXIS
 # The streams of `random_words` after those of the pipeline.
 BLENDS, CUTS = 2, 3
 ORDERS = np.array(list(itertools.permutations(range(3))))
-# Sides of what is cut out, in sides of the patch (Yoo et al. 2020, section 4.1: 0.7, nearly fixed).
+# Sides of what is cut out, in sides of the patch (as in the code of Yoo et al. 2020).
 CUT = 0.7
 
 

@@ -281,7 +281,7 @@ def test_make_model_takes_its_hyper_parameters_only():
     "name, hparams, words",
     [
         ("srresnext", {}, "known: .*msrresnet, .*srgan, .*unet, .*vgg_style"),
-        ("srresnet", {"width": 3}, "known: scale, features, blocks, dtype, axis_name"),
+        ("srresnet", {"width": 3}, "known: scale, features, blocks, activation, dropout"),
         ("srresnet", {"name": "x"}, "no hyper-parameter 'name'"),
         ("srresnet", {"features": "64"}, "features .* whole number"),
         ("srresnet", {"features": True}, "features .* whole number"),

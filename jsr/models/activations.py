@@ -25,7 +25,7 @@ class PReLU(nn.Module):
 
 
 def mish(x: jax.Array) -> jax.Array:
-    """x * tanh(log(1 + exp(x))) (Misra 2020, eq. 1), without a logarithm; the dtype is kept."""
+    """x * tanh(log(1 + exp(x))) (Misra 2020), without a logarithm; the dtype is kept."""
     # Beyond 20 tanh is 1 in float32, and the square of exp(x) stays far from overflow.
     e = jnp.exp(jnp.minimum(x, 20.0))
     return x * (e * (e + 2.0) / (e * (e + 2.0) + 2.0))

@@ -11,7 +11,7 @@ def sub_pixels(
 
     picture: LR [b, h, w, c], which stands for its nearest-neighbour enlargement; or a picture of
     HR's size with the scale**2 pixels of each place last, [b, h, w, c, scale**2], as `with_cutblur`
-    makes them. Yoo et al. 2020 (CutBlur), section 3.3, put this "desubpixel" layer first.
+    makes them. Yoo et al. 2020 (CutBlur) put such a layer first.
     """
     if picture.ndim == 4:
         return picture, jnp.repeat(picture - mean, scale**2, axis=-1)

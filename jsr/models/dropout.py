@@ -26,7 +26,7 @@ def drop_channels(x: jax.Array, rate: float, train: bool) -> jax.Array:
     """[b, h, w, c] with channels left out by chance in training, each example's on its own.
 
     Before the last convolution it helps networks for super-resolution, which dropout elsewhere
-    harms (Kong et al. 2022, Reflash Dropout, section 3). What stays is divided by 1 - rate.
+    harms (Kong et al. 2022, Reflash Dropout). What stays is divided by 1 - rate.
     """
     if not train or rate == 0:
         return x
