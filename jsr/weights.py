@@ -4,6 +4,7 @@ python -m jsr.weights show runs/srgan          # what a weights file or a workdi
 python -m jsr.weights fetch vgg19 [FILE]       # feature weights for the perceptual loss
 python -m jsr.weights convert IN OUT.safetensors [SCALE]   # another project's file in jsr's format
 python -m jsr.weights fold IN OUT.safetensors   # branches merged for use: the same outputs, faster
+python -m jsr.weights halve IN OUT.safetensors   # in float16: half the size
 python -m jsr.weights export IN OUT.onnx [HxW]   # or .safetensors (PyTorch), .stablehlo: for others
 python -m jsr.weights zoo WEIGHTS BENCH set5,set14   # published files: printed figures and jsr's
 """
@@ -224,6 +225,8 @@ def load_network(spec: str | Path, dtype: str = "float32", scale: int | None = N
     except UserError as error:
         raise UserError(f"{path} holds a network that this jsr does not have: {error}") from error
     check_shapes(path, module, variables, facts["channels"])
+    # Computed with in float32, also where the file has float16.
+    variables = jax.tree.map(lambda x: np.asarray(x, np.float32), variables)
     return Network(module, jax.device_put(variables), facts)
 
 
@@ -301,6 +304,8 @@ def main(words: list[str]) -> None:
             _convert(spec, Path(path), *scale)
         case ["fold", spec, path]:
             _fold(spec, Path(path))
+        case ["halve", spec, path]:
+            _halve(spec, Path(path))
         case ["export", spec, path, *size] if len(size) < 2:
             _export(spec, Path(path), *size)
         case ["zoo", folder, bench, datasets]:
@@ -308,8 +313,8 @@ def main(words: list[str]) -> None:
         case _:
             raise UserError(
                 "expected: python -m jsr.weights fetch NETWORK [FILE], show FILE_OR_WORKDIR,"
-                " convert IN OUT.safetensors [SCALE], fold IN OUT.safetensors, export IN OUT [HxW],"
-                " or zoo WEIGHTS BENCH DATASETS"
+                " convert IN OUT.safetensors [SCALE], fold IN OUT.safetensors, halve IN"
+                " OUT.safetensors, export IN OUT [HxW], or zoo WEIGHTS BENCH DATASETS"
             )
 
 
@@ -355,6 +360,16 @@ def _fold(spec: str, path: Path) -> None:
         raise UserError(f"{spec}: a {network.facts['model']} has no branches to merge")
     save_network(path, family.fold(network.variables), {**network.facts, "model": name})
     print(f"{path} is {name} x{network.scale}; licence: {_licence(network)}")
+
+
+def _halve(spec: str, path: Path) -> None:
+    network = load_network(spec)
+    with np.errstate(over="ignore"):
+        halved = jax.tree.map(lambda x: np.asarray(x, np.float16), network.variables)
+    if not all(np.isfinite(x).all() for x in jax.tree.leaves(halved)):
+        raise UserError(f"{spec}: has weights that float16 cannot hold (beyond 65504)")
+    save_network(path, halved, network.facts)
+    print(f"{path} is {network.facts['model']} x{network.scale}; licence: {_licence(network)}")
 
 
 def _export(spec: str, path: Path, size: str | None = None) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import runs
 from conftest import SHARED
+from safetensors.numpy import load_file
+from tiny_network import make_network
 
 from jsr import shipped_weights, weights
 from jsr.errors import UserError
@@ -71,18 +73,41 @@ def test_folding_keeps_the_outputs(tmp_path, capsys):
         weights.main(["fold", str(tmp_path / "use.safetensors"), str(tmp_path / "x.safetensors")])
 
 
+def test_half_the_size_is_nearly_the_same(tmp_path):
+    network = make_network(noise=0.1)
+    one, half, too_large = (str(tmp_path / f"{n}.safetensors") for n in ("one", "half", "large"))
+    weights.save_network(one, network.variables, network.facts)
+    weights.main(["halve", one, half])
+    lr = np.random.default_rng(0).random((9, 8, 3), np.float32) * 255
+    halved = weights.load_network(half)
+    assert {x.dtype for x in jax.tree.leaves(halved.variables)} == {np.dtype(np.float32)}
+    assert 0 < np.abs(halved.enlarge(lr) - network.enlarge(lr)).max() < 0.5
+    sizes = [sum(x.nbytes for x in load_file(name).values()) for name in (one, half)]
+    assert sizes[0] == 2 * sizes[1]
+    variables = jax.tree.map(lambda x: 1e6 * x, network.variables)
+    weights.save_network(one, variables, network.facts)
+    with pytest.raises(UserError, match="float16 cannot hold"):
+        weights.main(["halve", one, too_large])
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not (SHARED / "bench").is_dir(), reason="no JSR_SHARED/bench")
 @pytest.mark.parametrize(
-    ("dataset", "psnr", "ssim"),
-    [("set5", 31.23, 0.8808), ("set14", 28.03, 0.7669), ("bsd100", 27.24, 0.7242)],
+    ("name", "dataset", "psnr", "ssim"),
+    [
+        ("small-x4", "set5", 31.23, 0.8808),
+        ("small-x4", "set14", 28.03, 0.7669),
+        ("small-x4", "bsd100", 27.24, 0.7242),
+        ("base-x4", "set5", 31.59, 0.8865),
+        ("base-x4", "set14", 28.21, 0.7717),
+    ],
 )
-def test_the_card_s_figures_are_met(tmp_path, dataset, psnr, ssim):
-    words = ["--weights", "small-x4", "--datasets", dataset, "--data_dir", str(SHARED / "bench")]
+def test_the_card_s_figures_are_met(tmp_path, name, dataset, psnr, ssim):
+    words = ["--weights", name, "--datasets", dataset, "--data_dir", str(SHARED / "bench")]
     words += ["--json", str(tmp_path / "rows.json")]
     command = [sys.executable, "-m", "jsr.evaluate", *words]
     subprocess.run(command, check=True, cwd=runs.ROOT, capture_output=True)
     (row,) = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert (round(row["psnr"], 2), round(row["ssim"], 4)) == (psnr, ssim)
-    card = (shipped_weights.FOLDER / "small-x4.md").read_text()
+    card = (shipped_weights.FOLDER / f"{name}.md").read_text()
     assert f"{psnr:.2f} / {ssim:.4f}" in card
