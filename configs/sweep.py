@@ -4,7 +4,10 @@
     python -m jsr.sweep --config configs/sweep.py --choices plain,gelu,mish --seeds 4
     python -m jsr.main --config configs/sweep.py:gelu                      # one of them, as any run
 
-Hardware: two cores. Expected: not measured yet; about half a minute a run, 36 of them.
+Hardware: two cores, 15 seconds a run. Expected of 13 of them (PSNR-Y on the three test photos, mean
+of two seeds; bicubic 27.21): constant 27.72, plain, adamw and mixup 27.67, prelu 27.66, mish 27.65,
+gelu and silu 27.64, dropout 27.61, cutblur 27.52, lion 27.48, adan 27.38, sgd 27.35; over the seeds
+they deviate by 0.00 to 0.03, cutblur by 0.07.
 
 GRID holds the choices: functions that change the config, as presets do. Rates are those of `plain`
 but for optimizers that need their own, and tuned for none; 300 steps tell what starts well, not
