@@ -122,7 +122,7 @@ class StreamedNetwork:
     def _measured(self) -> float:
         """The bytes for each pixel of LR."""
         network = self.network
-        return tiling.measure(network.module, network.variables, network.channels)[1]
+        return tiling.measure(network.module, network.variables, network.channels).whole
 
     @property
     def _on_cpu(self) -> bool:

@@ -80,8 +80,11 @@ def measure(module: nn.Module, variables, channels: int, parts: bool = False) ->
     lines = [np.flatnonzero(touched.any(axis=axis)) // scale for axis in (0, 1)]
     radius = max(max(first - line[0], line[-1] - (first + BLOCK - 1)) for line in lines)
     reach, whole = int(radius) if radius <= WIDEST else None, _held(program) / side**2
+    if not parts:
+        return Needs(reach, whole)
     with tails.tails_in_parts(BLOCK * BLOCK) as traced:
-        lowered = jax.jit(module.apply).lower(variables, lr) if parts else None
+        # A function of its own: JAX may know what it traced of `module.apply` before.
+        lowered = jax.jit(lambda *inputs: module.apply(*inputs)).lower(variables, lr)
     if not traced.found:
         return Needs(reach, whole)
     pixel = _held(lowered.compile()) / side**2

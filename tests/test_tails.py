@@ -49,7 +49,7 @@ def test_a_tail_in_parts_is_the_whole_tail(name, scale, more):
     lr = picture(32, 44)
     expected = jax.jit(module.apply)(variables, lr)
     with tails.tails_in_parts(12) as parts:
-        made = jax.jit(module.apply)(variables, lr)
+        made = jax.jit(lambda *inputs: module.apply(*inputs))(variables, lr)
     assert parts.found
     size = np.abs(expected).max()
     np.testing.assert_allclose(made, expected, atol=2e-6 * size, rtol=0)
