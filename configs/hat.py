@@ -27,6 +27,7 @@ def paper():
     halved = (250_000, 400_000, 450_000, 475_000)
     config.pixel.optimizer = optimizer(lr=2e-4, schedule="step", milestones=halved)
     config.ema = 0.999
+    config.scan = True
     return config
 
 

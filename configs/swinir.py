@@ -35,6 +35,7 @@ def classical():
     halved = (250_000, 400_000, 450_000, 475_000)
     config.pixel.optimizer = optimizer(lr=2e-4, schedule="step", milestones=halved)
     config.ema = 0.999
+    config.scan = True
     return config
 
 

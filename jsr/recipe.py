@@ -128,7 +128,7 @@ class Recipe:
 
     def _at(self, scale: int):
         """The generator at a scale, for the same variables."""
-        return self._network(self.config.generator, scale=scale, **self._remat())
+        return self._network(self.config.generator, scale=scale, **self._ways())
 
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]
@@ -210,13 +210,19 @@ class Recipe:
         groups = Groups(steps.AXIS, tuple(tuple(range(i, i + count)) for i in firsts))
         return groups if count > 1 else None
 
-    def _remat(self) -> dict:
-        """The generator's hyper-parameter, where it is wanted."""
-        name = self.config.generator.name
-        if self.config.remat and "remat" not in hyper_parameters(name):
-            can = [other for other in MODELS if "remat" in hyper_parameters(other)]
-            raise UserError(f"remat is True: {name} cannot do that, {', '.join(can)} can")
-        return {"remat": True} if self.config.remat else {}
+    def _ways(self) -> dict:
+        """The generator's hyper-parameters that change how it is computed, where wanted."""
+        name, ways = self.config.generator.name, {}
+        for key in ("remat", "scan"):
+            if not self.config[key]:
+                continue
+            if key not in hyper_parameters(name):
+                can = [other for other in MODELS if key in hyper_parameters(other)]
+                raise UserError(f"{key} is True: {name} cannot do that, {', '.join(can)} can")
+            ways[key] = True
+        if self.mesh.devices.flat[0].platform == "cpu":
+            ways.pop("scan", None)
+        return ways
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:
         fresh = {"params": gen.params, "batch_stats": gen.stats}

@@ -12,7 +12,7 @@ from jsr.errors import UserError
 from jsr.weights import Network, load_network
 
 # Hyper-parameters that no weight depends on, beside the scale, on which those of the upsampler do.
-FREE = ("scale", "dtype", "axis_name", "dropout", "drop_path", "remat", "parent", "name")
+FREE = ("scale", "dtype", "axis_name", "dropout", "drop_path", "remat", "scan", "parent", "name")
 # Layers of fresh weights that a note names.
 SHOWN = 6
 

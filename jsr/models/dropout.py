@@ -5,16 +5,31 @@ training, nothing is drawn.
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 
-def stochastic_depth(x: jax.Array, rate: float, train: bool) -> jax.Array:
+def stochastic_depth(x: jax.Array, rate: float | jax.Array, train: bool) -> jax.Array:
     """A branch [b, h, w, c], which in training is left out by chance (Huang et al. 2016).
 
-    For each example on its own; what stays is divided by its share, 1 - rate.
+    For each example on its own; what stays is divided by its share, 1 - rate. The rate may be
+    traced.
     """
-    return nn.Dropout(rate, broadcast_dims=(1, 2, 3))(x, deterministic=not train)
+    if not train or (not isinstance(rate, jax.Array) and rate == 0):
+        return x
+    return _Depth(rate)(x)
+
+
+class _Depth(nn.Module):
+    """`nn.Dropout` compares its rate, which a traced one cannot be."""
+
+    rate: float | jax.Array
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (len(x), 1, 1, 1)
+        stays = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.rate, shape)
+        return jnp.where(stays, x / jnp.asarray(1 - self.rate, x.dtype), 0)
 
 
 def drop_rates(rate: float, groups: int, blocks: int) -> list[list[float]]:

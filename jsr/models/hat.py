@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -13,6 +13,7 @@ from flax import linen as nn
 from jsr.models.dropout import drop_rates, stochastic_depth
 from jsr.models.layers import TORCH_GAIN, conv, mean_colour, sub_pixel_scale
 from jsr.models.remat import rematerialised
+from jsr.models.scanned import in_turn
 from jsr.models.swinir import (
     TABLE,
     WindowAttention,
@@ -25,6 +26,7 @@ from jsr.models.swinir import (
     partition,
     position_bias,
     relative_places,
+    residual_conv,
     sub_pixel_tail,
     unpartition,
 )
@@ -56,7 +58,7 @@ class HybridBlock(nn.Module):
     compress: int
     squeeze: int
     conv_scale: float
-    drop_rate: float
+    drop_rate: float | jax.Array
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -111,6 +113,39 @@ class OverlapBlock(nn.Module):
         return position_bias(self, self.heads, apart, roll=below)
 
 
+class HATGroup(nn.Module):
+    """Hybrid blocks, an overlapping one, a convolution and the input again.
+
+    The residual hybrid attention group of Chen et al. 2023, Fig. 5c; [b, h, w, c] is kept.
+    `hybrid` are the settings of HybridBlock but for its shift and rate.
+    """
+
+    drop_rates: Sequence[float] | jax.Array
+    hybrid: Mapping[str, Any]
+    overlap: int
+    remat: bool
+    scan: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        block = rematerialised(HybridBlock, self.remat, static=(2,))
+        last = rematerialised(OverlapBlock, self.remat)
+        window, mlp_ratio = self.hybrid["window"], self.hybrid["mlp_ratio"]
+        blocks = [
+            block(
+                **self.hybrid,
+                shift=j % 2 * (window // 2),
+                drop_rate=rate,
+                name=f"residual_group.blocks.{j}",
+            )
+            for j, rate in enumerate(self.drop_rates)
+        ]
+        y = in_turn(blocks, x, train, scan=self.scan, cycle=2)
+        settings = (self.hybrid["heads"], window, self.overlap, mlp_ratio, x.dtype)
+        y = last(*settings, name="residual_group.overlap_attn")(y)
+        return x + residual_conv(y, "1conv", "conv")
+
+
 class HAT(nn.Module):
     """Chen et al. 2023 (the longer paper), Fig. 5: lr [b, h, w, c] to sr [b, h*scale, w*scale, c].
 
@@ -135,6 +170,7 @@ class HAT(nn.Module):
     conv_scale: float = 0.01
     drop_path: float = 0.0
     remat: bool = False
+    scan: bool = False
     dtype: Any = jnp.float32
 
     @property
@@ -149,30 +185,24 @@ class HAT(nn.Module):
         x = pad((lr - mean).astype(self.dtype), self.window, always=False)
         shallow = self._conv("conv_first")(x)
         y = norm(self.dtype, "patch_embed.norm")(shallow)
-        for i, rates in enumerate(drop_rates(self.drop_path, self.groups, self.blocks)):
-            group = self._group(y, f"layers.{i}.residual_group", rates, train)
-            y = y + self._conv(f"layers.{i}.conv")(group)
-        deep = shallow + self._conv("conv_after_body")(norm(self.dtype, "norm")(y))
+        hybrid = {
+            "heads": self.heads,
+            "window": self.window,
+            "mlp_ratio": self.mlp_ratio,
+            "compress": self.compress,
+            "squeeze": self.squeeze,
+            "conv_scale": self.conv_scale,
+            "dtype": self.dtype,
+        }
+        overlap = round(self.window * self.overlap_ratio)
+        groups = [
+            HATGroup(rates, hybrid, overlap, self.remat, self.scan, name=f"layers.{i}")
+            for i, rates in enumerate(drop_rates(self.drop_path, self.groups, self.blocks))
+        ]
+        y = in_turn(groups, y, train, scan=self.scan)
+        deep = shallow + residual_conv(norm(self.dtype, "norm")(y), "1conv", "conv_after_body")
         sr = sub_pixel_tail(deep, c, self.scale, self.dtype).astype(jnp.float32) + mean
         return sr[:, : h * self.scale, : w * self.scale]
-
-    def _group(self, x: jax.Array, name: str, rates: list[float], train: bool) -> jax.Array:
-        common = {"heads": self.heads, "window": self.window, "mlp_ratio": self.mlp_ratio}
-        common["dtype"] = self.dtype
-        hybrid = rematerialised(HybridBlock, self.remat, static=(2,))
-        last = rematerialised(OverlapBlock, self.remat)
-        for j, rate in enumerate(rates):
-            x = hybrid(
-                **common,
-                shift=j % 2 * (self.window // 2),
-                compress=self.compress,
-                squeeze=self.squeeze,
-                conv_scale=self.conv_scale,
-                drop_rate=rate,
-                name=f"{name}.blocks.{j}",
-            )(x, train)
-        overlap = round(self.window * self.overlap_ratio)
-        return last(**common, overlap=overlap, name=f"{name}.overlap_attn")(x)
 
     def _conv(self, name: str) -> nn.Conv:
         return conv(self.features, gain=TORCH_GAIN, dtype=self.dtype, name=name)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -23,6 +23,7 @@ from jsr.models.layers import (
     sub_pixel_stages,
 )
 from jsr.models.remat import rematerialised
+from jsr.models.scanned import in_turn
 from jsr.models.tails import apply_tail, nearest_tail
 
 _LAYER = r"norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12]"
@@ -146,7 +147,7 @@ class SwinBlock(nn.Module):
     window: int
     shift: int
     mlp_ratio: float
-    drop_rate: float
+    drop_rate: float | jax.Array
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -155,6 +156,54 @@ class SwinBlock(nn.Module):
         x = x + stochastic_depth(attention(norm(self.dtype, "norm1")(x)), self.drop_rate, train)
         y = mlp(norm(self.dtype, "norm2")(x), self.mlp_ratio)
         return x + stochastic_depth(y, self.drop_rate, train)
+
+
+class SwinGroup(nn.Module):
+    """Blocks, every second one with its windows moved, a convolution and the input again.
+
+    The residual Swin transformer block of Liang et al. 2021, eqs. 5 and 6; [b, h, w, c] is kept.
+    """
+
+    drop_rates: Sequence[float] | jax.Array
+    heads: int
+    window: int
+    mlp_ratio: float
+    resi_connection: str
+    remat: bool
+    scan: bool
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        block = rematerialised(SwinBlock, self.remat, static=(2,))
+        blocks = [
+            block(
+                self.heads,
+                self.window,
+                j % 2 * (self.window // 2),
+                self.mlp_ratio,
+                rate,
+                self.dtype,
+                name=f"residual_group.blocks.{j}",
+            )
+            for j, rate in enumerate(self.drop_rates)
+        ]
+        y = in_turn(blocks, x, train, scan=self.scan, cycle=2)
+        return x + residual_conv(y, self.resi_connection, "conv")
+
+
+def residual_conv(x: jax.Array, kind: str, name: str) -> jax.Array:
+    """One 3x3 convolution, or three through a quarter of the features; [b, h, w, c] is kept."""
+
+    def layer(features, name, kernel=3):
+        return conv(features, kernel, gain=TORCH_GAIN, dtype=x.dtype, name=name)
+
+    f = x.shape[-1]
+    if kind == "1conv":
+        return layer(f, name)(x)
+    x = nn.leaky_relu(layer(f // 4, f"{name}.0")(x), 0.2)
+    x = nn.leaky_relu(layer(f // 4, f"{name}.2", kernel=1)(x), 0.2)
+    return layer(f, f"{name}.4")(x)
 
 
 class SwinIR(nn.Module):
@@ -193,6 +242,7 @@ class SwinIR(nn.Module):
     padding: Literal["always", "needed"] = "always"
     drop_path: float = 0.0
     remat: bool = False
+    scan: bool = False
     dtype: Any = jnp.float32
 
     @property
@@ -208,30 +258,26 @@ class SwinIR(nn.Module):
         x = (x - mean) * self.img_range
         shallow = self._conv(self.features, "conv_first")(x.astype(self.dtype))
         y = norm(self.dtype, "patch_embed.norm")(shallow)
-        for i, rates in enumerate(drop_rates(self.drop_path, self.groups, self.blocks)):
-            group = self._group(y, f"layers.{i}", rates, train)
-            y = y + self._residual_conv(group, f"layers.{i}.conv")
+        groups = [
+            SwinGroup(
+                rates,
+                self.heads,
+                self.window,
+                self.mlp_ratio,
+                self.resi_connection,
+                self.remat,
+                self.scan,
+                self.dtype,
+                name=f"layers.{i}",
+            )
+            for i, rates in enumerate(drop_rates(self.drop_path, self.groups, self.blocks))
+        ]
+        y = in_turn(groups, y, train, scan=self.scan)
         y = norm(self.dtype, "norm")(y)
-        deep = shallow + self._residual_conv(y, "conv_after_body")
+        deep = shallow + residual_conv(y, self.resi_connection, "conv_after_body")
         sr = self._enlarge(deep, c) if self.scale > 1 else x + self._conv(c, "conv_last")(deep)
         sr = sr.astype(jnp.float32) / self.img_range + mean
         return sr[:, : h * self.scale, : w * self.scale]
-
-    def _group(self, x: jax.Array, name: str, rates: list[float], train: bool) -> jax.Array:
-        block = rematerialised(SwinBlock, self.remat, static=(2,))
-        for j, rate in enumerate(rates):
-            shift = j % 2 * (self.window // 2)
-            settings = (self.heads, self.window, shift, self.mlp_ratio, rate, self.dtype)
-            x = block(*settings, name=f"{name}.residual_group.blocks.{j}")(x, train)
-        return x
-
-    def _residual_conv(self, x: jax.Array, name: str) -> jax.Array:
-        f = self.features
-        if self.resi_connection == "1conv":
-            return self._conv(f, name)(x)
-        x = nn.leaky_relu(self._conv(f // 4, f"{name}.0")(x), 0.2)
-        x = nn.leaky_relu(self._conv(f // 4, f"{name}.2", kernel=1)(x), 0.2)
-        return self._conv(f, f"{name}.4")(x)
 
     def _enlarge(self, x: jax.Array, channels: int) -> jax.Array:
         if self.upsampler == "pixelshuffledirect":
