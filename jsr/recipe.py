@@ -220,8 +220,6 @@ class Recipe:
                 can = [other for other in MODELS if key in hyper_parameters(other)]
                 raise UserError(f"{key} is True: {name} cannot do that, {', '.join(can)} can")
             ways[key] = True
-        if self.mesh.devices.flat[0].platform == "cpu":
-            ways.pop("scan", None)
         return ways
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jsr.models import make_model
+from configs import base
+from jsr import parallel
+from jsr.errors import UserError
+from jsr.models import make_model, scanned
 from jsr.models.dropout import stochastic_depth
 from jsr.models.scanned import in_turn
+from jsr.recipe import Recipe
 
 FAMILIES = {
     "hat": {"features": 8, "groups": 2, "blocks": 4, "heads": 2, "window": 4, "squeeze": 4},
@@ -42,11 +46,17 @@ class Chain(nn.Module):
         return in_turn(blocks, x, train, scan=self.scan, cycle=self.cycle)
 
 
+@pytest.fixture
+def accelerator(monkeypatch):
+    """Compiled as for a device whose loops are fast."""
+    monkeypatch.setattr(scanned, "written_out", lambda: False)
+
+
 def loops(module, variables, x):
     return str(jax.make_jaxpr(module.apply)(variables, x)).count(" scan[")
 
 
-def test_the_same_as_unrolled_with_what_is_left_over():
+def test_the_same_as_unrolled_with_what_is_left_over(accelerator):
     x = jax.random.normal(jax.random.key(1), (2, 3, 3, 4))
     settings = {"rates": (0.0,) * 5, "cycle": 2, "slopes": (0.1, 0.7)}
     plain, looped = (Chain(**settings, scan=scan) for scan in (False, True))
@@ -56,7 +66,7 @@ def test_the_same_as_unrolled_with_what_is_left_over():
     assert (loops(looped, variables, x), loops(plain, variables, x)) == (1, 0)
 
 
-def test_each_round_has_its_rate_and_draws():
+def test_each_round_has_its_rate_and_draws(accelerator):
     x = jnp.ones((400, 1, 1, 2))
     draw = {"dropout": jax.random.key(3)}
 
@@ -80,7 +90,7 @@ def test_each_round_has_its_rate_and_draws():
     "family", [pytest.param(f, marks=pytest.mark.long) if f == "hat" else f for f in FAMILIES]
 )
 @pytest.mark.parametrize("drop_path", [0.0, 0.2])
-def test_families(family, drop_path):
+def test_families(family, drop_path, accelerator):
     lr = jnp.asarray(np.random.default_rng(0).random((2, 8, 8, 3), np.float32))
     settings = {**FAMILIES[family], "scale": 2, "drop_path": drop_path}
     plain, looped = (make_model(family, **settings, scan=scan) for scan in (False, True))
@@ -101,3 +111,19 @@ def test_families(family, drop_path):
     if drop_path:
         told = jax.jit(loss(looped, True))(variables["params"])
         assert np.isfinite(told) and told != jax.jit(loss(looped, False))(variables["params"])
+
+
+def test_only_networks_that_can():
+    config = base.published("small", "edsr", features=8, blocks=2)
+    config.scan = True
+    mesh = parallel.make_mesh(jax.devices()[:1])
+    with pytest.raises(UserError, match=r"scan is True: edsr cannot do that, .*swinir.* can"):
+        Recipe(config, mesh)
+    config.generator = base.published("small", "swinir", **FAMILIES["swinir"]).generator
+    assert Recipe(config, mesh).generator.scan
+
+
+def test_a_cpu_computes_no_loop():
+    x = jnp.ones((1, 2, 2, 4))
+    module = Chain((0.0,) * 4, scan=True)
+    assert loops(module, module.init(jax.random.key(0), x), x) == 0

@@ -9,20 +9,23 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from jsr.loops import written_out
+
 
 def in_turn(
     blocks: Sequence[nn.Module], x: jax.Array, *args: Any, scan: bool, cycle: int = 1
 ) -> jax.Array:
     """`x` through all `blocks`, bound modules of `params` alone that keep its shape and type.
 
-    scan: as `lax.scan`. TPUs and GPUs then compile `cycle` blocks instead of all of them; a CPU
-    computes loops far slower, so that it is for the caller to know where it is. Every `cycle`-th
-    block is equal in all but its weights and in fields of numbers, such as a rate; what is left
-    over at the end is unrolled. args: further arguments of the blocks, equal for all. Rounds have
-    draws of their own from the rng `dropout`, other ones than unrolled.
+    scan: as `lax.scan`, of which TPUs and GPUs compile `cycle` blocks instead of all of them; on a
+    CPU it is written out all the same. Every `cycle`-th block is equal in all but its weights and
+    in fields of numbers, such as a rate; what is left over at the end is unrolled. args: further
+    arguments of the blocks, equal for all. Rounds have draws of their own from the rng `dropout`,
+    other ones than unrolled.
     """
     rounds = len(blocks) // cycle
-    if scan and rounds > 1 and not blocks[0].is_initializing():
+    looped = scan and rounds > 1 and not written_out()
+    if looped and not blocks[0].is_initializing():
         x = _loop(blocks[: rounds * cycle], x, args, cycle)
         blocks = blocks[rounds * cycle :]
     for block in blocks:
