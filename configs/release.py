@@ -5,11 +5,15 @@
     python -m jsr.main --config configs/release.py:small,x4,refine --config.data.dir PHOTOS \\
         --config.init runs/release-small-x4
     python -m jsr.main --config configs/release.py:base,x4 --config.data.dir PHOTOS
+    python -m jsr.main --config configs/release.py:base,x4,gan --config.data.dir PHOTOS
+    python -m jsr.main --config configs/release.py:small,x2,refine --config.data.dir PHOTOS \\
+        --config.init jsr/shipped/resume/small-x4.safetensors
 
 Expected of small x4 after both of its lines (PSNR-Y / SSIM): Set5 31.13 / 0.8785, Set14 28.00 /
 0.7654, BSD100 27.19 / 0.7223; after 24,000 steps more of refine (`--config.pixel.steps 24000`)
 31.23 / 0.8808, 28.03 / 0.7669, 27.24 / 0.7242. `jsr/shipped/resume` holds the unfolded weights, to
-go on from by refine. Of base x4: 31.59 / 0.8865, 28.21 / 0.7717, 27.33 / 0.7277.
+go on from by refine. Of base x4: 31.59 / 0.8865, 28.21 / 0.7717, 27.33 / 0.7277. gan
+goes on from the shipped base-x4 and needs VGG16's weights (`python -m jsr.weights fetch vgg16`).
 
 small is a chain of 3x3 convolutions (ECBSR, Zhang et al. 2021) of under 120 thousand parameters,
 which trains as sums of branches and is folded for use.
@@ -53,6 +57,34 @@ def base(config):
     )
 
 
+def gan(config):
+    """From base on, towards pictures that look right: VGG16's features, and D of the pair (lr, hr).
+
+    Features, their weights and the adversarial weight are Real-ESRGAN's (Wang et al. 2021, section
+    4.1), whose VGG is VGG19; the pixel loss has ten times its weight there, against false colours.
+    """
+    config.init = "base-x4"
+    config.stages = ("gan",)
+    config.discriminator.name = "patchgan"
+    config.discriminator.hparams = {"features": 64, "conditional": True}
+    config.data.batch_size = 8
+    config.perceptual.network = "vgg16"
+    config.perceptual.layers = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
+    config.perceptual.weights = (0.1, 0.1, 1.0, 1.0, 1.0)
+    config.perceptual.distance = "l1"
+    config.perceptual.divisor = 1.0
+    config.gan.steps = 2_400
+    config.gan.pixel_weight = 10.0
+    config.gan.perceptual_weight = 1.0
+    config.gan.adversarial_weight = 0.1
+    config.gan.optimizer = optimizer(lr=2e-4, schedule="cosine", final=0.05, warmup=100, clip=1.0)
+    config.gan.disc_optimizer = optimizer(lr=2e-4, warmup=100)
+    config.ema = 0.99
+    config.log_every = 20
+    config.eval_every = 400
+    config.save_every = 200
+
+
 def refine(config):
     """From good weights on, at a falling rate."""
     config.pixel.steps = 12_000
@@ -63,6 +95,7 @@ PRESETS = {
     **SCALES,
     "small": small,
     "base": base,
+    "gan": gan,
     "refine": refine,
     "smoke": smoke_with(features=4, blocks=1),
 }

@@ -55,7 +55,9 @@ def main(words: list[str], options) -> None:
     try:
         for name in _bar([n for n in photos if fates[n]["fate"] in SPLITS], "writing"):
             _write(partial / fates[name]["fate"], name, _read(*photos[name]), options.tile)
-        (partial / "report.json").write_text(json.dumps(fates, indent=1) + "\n")
+        # A line each: short, and as easily compared as read.
+        lines = [f"{json.dumps(name)}: {json.dumps(fate)}" for name, fate in fates.items()]
+        (partial / "report.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
         partial.rename(target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}") from error

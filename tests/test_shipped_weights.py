@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,9 +13,12 @@ from conftest import SHARED
 from safetensors.numpy import load_file
 from tiny_network import make_network
 
-from jsr import shipped_weights, weights
+from jsr import gather, shipped_weights, weights
 from jsr.errors import UserError
 from jsr.models import make_model
+from jsr.near_duplicates import Likeness
+
+BENCHMARKS = ("Set5", "Set14", "BSD100", "Urban100_dev20", "Kodak24")
 
 
 @pytest.fixture
@@ -88,6 +92,17 @@ def test_half_the_size_is_nearly_the_same(tmp_path):
     weights.save_network(one, variables, network.facts)
     with pytest.raises(UserError, match="float16 cannot hold"):
         weights.main(["halve", one, too_large])
+
+
+def test_nothing_that_was_trained_on_is_like_a_benchmark_s_picture():
+    """By the report that jsr.gather wrote of the photographs."""
+    report = json.loads((shipped_weights.FOLDER / "photographs.json").read_text())
+    used = {name: entry for name, entry in report.items() if entry["fate"] in gather.SPLITS}
+    assert sum(entry["fate"] == "train" for entry in used.values()) == 583
+    assert report["BSDS400/train/302003.jpg"]["fate"] == "left out: forbidden"
+    for name, entry in used.items():
+        assert not Likeness(name, *entry["forbidden"]).near
+        assert Path(entry["forbidden"][0]).parts[1] in BENCHMARKS
 
 
 @pytest.mark.long
