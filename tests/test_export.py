@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from jsr import foreign, weights, weights_command
+from jsr import foreign, known_networks, weights, weights_command
 from jsr.errors import UserError
 from jsr.export import SHORTEST, export_network, side_multiple, torch_state
 from jsr.models import MODELS, hat, make_model, swinir, takes_clips
@@ -78,7 +78,8 @@ UNTOLD = ("srresnet", "msrresnet")
 def trace_once():
     """Tracing a network takes most of the time: once for writing and reading."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(foreign, "_like", functools.cache(foreign._like))
+        shapes = functools.cache(known_networks.variable_shapes)
+        patch.setattr(known_networks, "variable_shapes", shapes)
         yield
 
 
@@ -86,7 +87,7 @@ def narrow(name, channels=3, **hparams) -> Network:
     """A network of the registry, every array with values of its own."""
     hparams = {"scale": 2, **NARROW[name], **hparams}
     module = make_model(name, **hparams)
-    shapes = flatten_dict(dict(foreign._like(module, channels)))
+    shapes = flatten_dict(dict(known_networks.variable_shapes(module, channels)))
     rng = np.random.default_rng(0)
     variables = {"params": {}, "batch_stats": {}}
     for path, leaf in shapes.items():
