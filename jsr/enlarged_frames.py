@@ -9,14 +9,13 @@ import numpy as np
 from tqdm import tqdm
 
 from jsr import film_segments
-from jsr.enlargement import Enlargement
+from jsr.enlargement import Enlargement, Plan
 from jsr.errors import UserError
 from jsr.film_reader import FilmReader, Frame
 from jsr.film_segments import Segments
 from jsr.film_writer import Encoding, SegmentWriter
 from jsr.picture_jobs import Job
 from jsr.progress_bar import open_bar
-from jsr.streamed_network import StreamedNetwork
 
 BAR = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
 # Frames, what they became, and what gives the memory with which a later run goes on from them, or
@@ -39,15 +38,15 @@ def fill(
         ThreadPoolExecutor(1) as behind,
         _bar(facts.count, segments.frames, job) as bar,
     ):
-        way = model.streamed(facts.height, facts.width)
+        plan = model.plan(facts.height, facts.width)
         frames = reader.frames(segments.next)
-        if way is None:
+        if plan.streams:
+            memory = segments.memory()
+            marked = chain.from_iterable(_ahead(ahead, plan.way.mark(frames, memory), 1))
+            made = _together(model, plan, marked, memory, job)
+        else:
             batches = _ahead(ahead, frames, model.at_once(facts.height, facts.width))
             made = _apart(model, batches, job)
-        else:
-            memory = segments.memory()
-            marked = chain.from_iterable(_ahead(ahead, way.mark(frames, memory), 1))
-            made = _together(model, way, marked, memory, job)
         writing = None
         try:
             for some in made:
@@ -68,20 +67,19 @@ def _apart(model: Enlargement, batches: Iterator[list[Frame]], job: Job) -> Iter
         yield some, _named(job, model.several, [frame.pixels for frame in some]), dict
 
 
-def _together(model: Enlargement, way: StreamedNetwork, film, memory: dict, job) -> Iterator[Made]:
-    """Frames, as `way` marked them, enlarged by what it remembers of others."""
+def _together(model: Enlargement, plan: Plan, film, memory: dict, job: Job) -> Iterator[Made]:
+    """Frames, as the network marked them, enlarged by what it remembers of others."""
     start = next(film, None)
     if start is None:
         return
     size = start.frame.pixels.shape[:2]
     # A run that goes on has had room before, and finds the number in its memory.
-    longest = 1 if memory else _named(job, way.longest, *size)
-    kept = model.keeps(*size)
-    dtype = start.frame.pixels.dtype if kept else np.float32
+    longest = 1 if memory else _named(job, plan.way.longest, *size)
+    dtype = start.frame.pixels.dtype if plan.kept else np.float32
     film = chain([start], film)
     del start
-    for frame, sr, memorise in way.stream(film, dtype, memory, longest):
-        pixels = sr if kept else _named(job, model.finish, frame.pixels, sr)
+    for frame, sr, memorise in plan.way.stream(film, dtype, memory, longest):
+        pixels = sr if plan.kept else _named(job, model.finish, plan, frame.pixels, sr)
         yield [frame], [pixels], memorise
         del frame, sr, pixels
 
