@@ -33,6 +33,7 @@ from jsr.protocols import LR_FAMILIES, METRICS, Protocol
 from jsr.scoring import Fault, evaluate, tell
 from jsr.sr_folder import open_sr_folder
 from jsr.temporal import WARPING, Motions, with_flicker
+from jsr.whole_files import write_whole
 
 SHEET_PHOTOS = 5
 EXTRA = ("ssim_matlab", "ms_ssim", "lpips_alexnet", "lpips_vgg16", "niqe", WARPING)
@@ -180,7 +181,7 @@ def _show(options, rows: list[dict]) -> None:
     }
     for kind, write in writers.items():
         if getattr(options, kind):
-            tables.write_text(Path(getattr(options, kind)), write(rows))
+            write_whole(Path(getattr(options, kind)), write(rows).encode())
     if options.plot:
         plot.write_plot(Path(options.plot), rows)
 

@@ -9,12 +9,10 @@ python -m jsr.weights export IN OUT.onnx [HxW]   # or .safetensors (PyTorch), .s
 python -m jsr.weights zoo WEIGHTS BENCH set5,set14   # published files: printed figures and jsr's
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +38,7 @@ from jsr import (
 from jsr.errors import UserError
 from jsr.models import make_model
 from jsr.steps import make_predict
+from jsr.whole_files import write_whole
 
 # What every file says of its network.
 FACTS = ("model", "hparams", "scale", "channels", "protocol", "licence", "data")
@@ -195,18 +194,6 @@ def save_network(path: Path, variables: Any, facts: dict) -> None:
     """
     flat = {_join(key): np.asarray(v, order="C") for key, v in flatten_dict(variables).items()}
     write_whole(path, save(flat, metadata={"jsr": json.dumps(facts, sort_keys=True)}))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all. Raises UserError when it cannot be written."""
-    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
 
 
 def load_network(spec: str | Path, dtype: str = "float32", scale: int | None = None) -> Network:
