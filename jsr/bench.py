@@ -22,6 +22,7 @@ from absl import flags
 
 from jsr import command_line
 from jsr.errors import UserError
+from jsr.whole_files import write_whole
 
 AGAINST = ("torch", "onnxruntime")
 # Columns of the table: what they show of a row, and in which unit.
@@ -243,7 +244,7 @@ def _size(word: str) -> tuple[int, int]:
 
 def _show(rows: list[dict], path: Path | None) -> None:
     from jsr.machine import describe
-    from jsr.tables import align, write_text
+    from jsr.tables import align
 
     machine = describe()
     columns = [c for c in COLUMNS if any(row.get(c[0]) is not None for row in rows)]
@@ -258,7 +259,8 @@ def _show(rows: list[dict], path: Path | None) -> None:
         print(note)
     if path:
         written = [{**row, "machine": machine} for row in rows]
-        write_text(path, json.dumps(written, indent=1, allow_nan=False) + "\n")
+        text = json.dumps(written, indent=1, allow_nan=False) + "\n"
+        write_whole(path, text.encode())
 
 
 def _cell(value, times: float | None, digits: int) -> str:

@@ -1,9 +1,6 @@
 """What all front doors share: flags, config files, and mistakes in one line."""
 
-import hashlib
 import importlib.util
-import os
-import platform
 import sys
 import time
 import traceback
@@ -13,6 +10,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
+from jsr.cache import keep_compiled_programs
 from jsr.errors import PartlyDone, UserError
 
 # In an installed package; in a clone the folder lies beside jsr/.
@@ -53,43 +51,6 @@ def run_command(command: Callable[[list[str]], None], keep_compiled: bool = True
             traceback.print_exc()
             _leave(1)
         raise
-
-
-def keep_compiled_programs() -> None:
-    """Let JAX find the programs that it compiled before, here and in processes started here.
-
-    They lie under `$JSR_CACHE` or `~/.cache/jsr`, by kind of processor (programs of one may not run
-    on another, and home folders are shared). JAX_COMPILATION_CACHE_DIR names another folder,
-    JAX_ENABLE_COMPILATION_CACHE=0 does without. To be called before JAX is imported.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    folder = Path(os.environ.get("JSR_CACHE") or "~/.cache/jsr").expanduser()
-    try:
-        folder = folder / "compiled" / _processor()
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return  # nothing is kept where nothing can be written
-    if not os.access(folder, os.W_OK):
-        return
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-    # Many programs are small; together they are a second of every start.
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    if "jax" in sys.modules:
-        config = sys.modules["jax"].config
-        config.update("jax_compilation_cache_dir", str(folder))
-        config.update("jax_persistent_cache_min_compile_time_secs", 0)
-
-
-def _processor() -> str:
-    """A name for the kind of processor: its instructions, hashed."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    kinds = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
-    told = kinds[:2] or [platform.processor(), platform.machine()]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
 def _one_of_several() -> bool:

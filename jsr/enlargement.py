@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,6 +44,33 @@ class Interpolation:
         return 1
 
 
+Way = TiledNetwork | StreamedNetwork | Interpolation
+
+
+class Plan(NamedTuple):
+    """What becomes of pictures of one size.
+
+    size: height and width of the result, `scales` times the picture's. way: by what it is enlarged
+    first, to the size `native`; kept: whether that is the result as it is.
+    """
+
+    size: tuple[int, int]
+    scales: tuple[float, float]
+    way: Way
+    native: tuple[int, int]
+    kept: bool
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether a side grows; else there is nothing for a network to do."""
+        return max(self.scales) > 1
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is by a network of film, which takes a film and no pictures."""
+        return self.enlarges and isinstance(self.way, StreamedNetwork)
+
+
 @dataclass(frozen=True)
 class Enlargement:
     """How pictures are enlarged.
@@ -52,7 +80,7 @@ class Enlargement:
     trained). back_projection: so often is what the shrunk result lacks against LR added to it.
     """
 
-    ways: dict[int, TiledNetwork | StreamedNetwork | Interpolation]
+    ways: dict[int, Way]
     target: TargetSize = field(default_factory=TargetSize)
     alpha: str = "network"
     linear: bool = False
@@ -60,7 +88,14 @@ class Enlargement:
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of what becomes of a picture."""
-        return self.target.of(height, width, max(self.ways))[0]
+        return self.plan(height, width).size
+
+    def plan(self, height: int, width: int) -> Plan:
+        """What becomes of pictures of that size."""
+        size, scales = self.target.of(height, width, max(self.ways))
+        way = self._way(max(scales))
+        native = (height * way.scale, width * way.scale)
+        return Plan(size, scales, way, native, size == native and not self.back_projection)
 
     def __call__(
         self, pixels: np.ndarray, alpha: np.ndarray | None = None, progress: Progress | None = None
@@ -76,88 +111,69 @@ class Enlargement:
         plain = alpha is None or bool((alpha == _top(alpha.dtype)).all())
         by_network = not plain and self.alpha == "network"
         share = 0.5 if by_network else 1.0
-        self._check_room(pixels)
+        plan = self.plan(*pixels.shape[:2])
+        self._check_room(plan, pixels)
         if not plain:
             values = alphas.fill_hidden(values, _to_unit(alpha))
-        (sr,) = self._enlarge([values], pixels.dtype, lambda part: step(part * share))
+        (sr,) = self._enlarge(plan, [values], pixels.dtype, lambda part: step(part * share))
         if alpha is None:
             return sr, None
         if plain:
             return sr, np.full(sr.shape[:2], _top(alpha.dtype), alpha.dtype)
         if by_network:
-            return sr, self._enlarge_alpha(alpha, lambda part: step(part * share))
-        size, scales = self._target(alpha.shape)
-        return sr, _resample(alpha[..., None], size, scales, alpha.dtype)[..., 0]
+            return sr, self._enlarge_alpha(plan, alpha, lambda part: step(part * share))
+        return sr, _resample(alpha[..., None], plan.size, plan.scales, alpha.dtype)[..., 0]
 
     def several(self, frames: list[np.ndarray]) -> list[np.ndarray]:
         """Frames [h, w, 3] of one size, each as by calling, but in the same batches.
 
         Raises as calling does.
         """
-        self._check_room(frames[0], len(frames))
+        plan = self.plan(*frames[0].shape[:2])
+        self._check_room(plan, frames[0], len(frames))
         values = [_to_unit(frame) for frame in frames]
-        return self._enlarge(values, frames[0].dtype, lambda part: None)
+        return self._enlarge(plan, values, frames[0].dtype, lambda part: None)
 
     def at_once(self, height: int, width: int) -> int:
         """How many frames of that size keep the device busy, in bounded memory."""
-        _, scales = self._target((height, width))
-        way = self._way(max(scales))
+        way = self.plan(height, width).way
         fitting = FRAMES_BYTES // (12 * height * width * way.scale**2)
         return int(np.clip(fitting, 1, way.at_once(height, width)))
 
-    def streamed(self, height: int, width: int) -> StreamedNetwork | None:
-        """The network of film that frames of that size are for, where there is one."""
-        _, scales = self._target((height, width))
-        way = self._way(max(scales))
-        return way if isinstance(way, StreamedNetwork) and max(scales) > 1 else None
+    def finish(self, plan: Plan, frame: np.ndarray, sr: np.ndarray) -> np.ndarray:
+        """What a network of film made of a frame, SR float32 in [0, 1], as by calling.
 
-    def keeps(self, height: int, width: int) -> bool:
-        """Whether the network's SR of frames of that size is the result as it is."""
-        size, scales = self._target((height, width))
-        scale = self._way(max(scales)).scale
-        return size == (height * scale, width * scale) and not self.back_projection
+        Raises UserError where the result has no room in memory.
+        """
+        self._check_room(plan, frame)
+        return self._fit(plan, _to_unit(frame), sr, frame.dtype)
 
-    def finish(self, frame: np.ndarray, sr: np.ndarray) -> np.ndarray:
-        """What a network of film made of a frame, SR float32 in [0, 1], as by calling."""
-        self._check_room(frame)
-        size, scales = self._target(frame.shape)
-        scales = tuple(scale / self._way(max(scales)).scale for scale in scales)
-        return self._fit(_to_unit(frame), sr, size, scales, frame.dtype)
-
-    def _target(self, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple]:
-        return self.target.of(*shape[:2], max(self.ways))
-
-    def _enlarge(self, lrs: list[np.ndarray], dtype, step: Progress) -> list[np.ndarray]:
+    def _enlarge(self, plan: Plan, lrs: list, dtype, step: Progress) -> list[np.ndarray]:
         """Each [h, w, c] in [0, 1] to the target size, in `dtype`."""
-        size, scales = self._target(lrs[0].shape)
-        if max(scales) <= 1:
-            # The picture is large enough already: nothing for a network to do.
+        if not plan.enlarges:
             step(1.0)
-            return [_resample(lr, size, scales, dtype, self.linear) for lr in lrs]
-        way = self._way(max(scales))
-        height, width, channels = lrs[0].shape
-        native = (height * way.scale, width * way.scale)
-        kept = size == native and not self.back_projection
-        srs = [np.empty((*native, channels), dtype if kept else np.float32) for _ in lrs]
-        for index, tile in _planes(way, lrs, srs[0].dtype):
+            return [_resample(lr, plan.size, plan.scales, dtype, self.linear) for lr in lrs]
+        shape, kind = (*plan.native, lrs[0].shape[2]), dtype if plan.kept else np.float32
+        srs = [np.empty(shape, kind) for _ in lrs]
+        for index, tile in _planes(plan.way, lrs, srs[0].dtype):
             _store(tile.sr, srs[index][tile.rows, tile.columns])
             step(tile.sr.size / (len(srs) * srs[0].size))
-        if kept:
+        if plan.kept:
             return srs
-        scales = tuple(scale / way.scale for scale in scales)
-        return [self._fit(*pair, size, scales, dtype) for pair in zip(lrs, srs, strict=True)]
+        return [self._fit(plan, *pair, dtype) for pair in zip(lrs, srs, strict=True)]
 
-    def _fit(self, lr, sr, size, scales, dtype) -> np.ndarray:
+    def _fit(self, plan: Plan, lr: np.ndarray, sr: np.ndarray, dtype) -> np.ndarray:
         """SR of the native size to the target size, made to agree with LR where that is wished."""
-        linear = self.linear and size != sr.shape[:2]
+        scales = tuple(scale / plan.way.scale for scale in plan.scales)
+        linear = self.linear and plan.size != plan.native
         if not self.back_projection:
-            return _resample(sr, size, scales, dtype, linear)
-        sr = _resample(sr, size, scales, np.float32, linear)
+            return _resample(sr, plan.size, scales, dtype, linear)
+        sr = _resample(sr, plan.size, scales, np.float32, linear)
         return _from_unit(self._project(lr, sr), dtype)
 
-    def _enlarge_alpha(self, alpha: np.ndarray, step: Progress) -> np.ndarray:
+    def _enlarge_alpha(self, plan: Plan, alpha: np.ndarray, step: Progress) -> np.ndarray:
         """[h, w] by the network, without ringing."""
-        (sr,) = self._enlarge([_to_unit(alpha)[..., None]], alpha.dtype, step)
+        (sr,) = self._enlarge(plan, [_to_unit(alpha)[..., None]], alpha.dtype, step)
         sr = sr[..., 0]
         for limit, clip in zip(alphas.bounds(alpha), (np.maximum, np.minimum), strict=True):
             rows, columns = (
@@ -168,7 +184,7 @@ class Enlargement:
                 clip(line, limit[row][columns], out=line)
         return sr
 
-    def _way(self, factor: float) -> TiledNetwork | StreamedNetwork | Interpolation:
+    def _way(self, factor: float) -> Way:
         """The least native scale that reaches `factor`, else the largest."""
         reaching = [scale for scale in self.ways if scale >= factor - 1e-9]
         return self.ways[min(reaching) if reaching else max(self.ways)]
@@ -184,13 +200,12 @@ class Enlargement:
             sr[..., one] = back(projected)
         return sr
 
-    def _check_room(self, pixels: np.ndarray, count: int = 1) -> None:
-        (height, width), scales = self._target(pixels.shape)
-        way = self._way(max(scales))
-        native = (pixels.shape[0] * way.scale, pixels.shape[1] * way.scale)
+    @staticmethod
+    def _check_room(plan: Plan, pixels: np.ndarray, count: int = 1) -> None:
+        height, width = plan.size
         needed = height * width * pixels.itemsize
-        if (height, width) != native or self.back_projection:
-            needed += 4 * (native[0] * native[1] + height * width)
+        if not plan.kept:
+            needed += 4 * (plan.native[0] * plan.native[1] + height * width)
         needed *= pixels.shape[2] * count
         if needed > tile_memory.free_memory():
             raise UserError(
@@ -199,9 +214,7 @@ class Enlargement:
             )
 
 
-def _planes(
-    way: TiledNetwork | StreamedNetwork | Interpolation, lrs: list[np.ndarray], dtype
-) -> Iterator[tuple[int, Tile]]:
+def _planes(way: Way, lrs: list[np.ndarray], dtype) -> Iterator[tuple[int, Tile]]:
     """SR with the channels of LR [h, w, 3 or 1], whatever those of the network are; the index.
 
     Of `dtype`, or floats in [0, 1].

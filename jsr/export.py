@@ -20,7 +20,8 @@ from jsr.models import MODELS
 from jsr.models.activations import Activation
 from jsr.steps import make_predict
 from jsr.torch_names import to_torch
-from jsr.weights import Network, write_whole
+from jsr.weights import Network
+from jsr.whole_files import write_whole
 
 # The shortest side that a program for any size takes: some networks pool over fifteen pixels.
 SHORTEST = 16

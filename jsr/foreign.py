@@ -4,26 +4,25 @@ Nothing in a file is ever run. The network and its hyper-parameters are recognis
 and shapes of the tensors; each family in `jsr.models` knows its own.
 """
 
-import functools
 import hashlib
 import importlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import jax
 import numpy as np
 from flax import linen as nn
 from safetensors.numpy import load_file
 
+from jsr import known_networks
 from jsr.errors import UserError
 from jsr.foreign_files import keras_h5, matlab, ncnn, tensorflow_graph
 from jsr.known_weights import KNOWN
-from jsr.models import MODELS, hyper_parameters, known_scales, make_model
+from jsr.models import known_scales, make_model
 from jsr.torch_files import read_state_dict
-from jsr.torch_names import from_torch, to_torch, torch_shapes
+from jsr.torch_names import from_torch, to_torch
 
 TORCH = (".pth", ".pt", ".ckpt", ".safetensors")
 # Reader of arrays, and the functions of families that make variables of them.
@@ -38,10 +37,6 @@ WRAPPERS = ("params_ema", "params", "ema", "state_dict", "model", "generator", "
 # What training on several devices and torch.compile put before every name.
 PREFIXES = re.compile(r"((module|_orig_mod)\.)+")
 LFS = b"version https://git-lfs.github.com/spec/"
-# A guess must share this part of its tensors' names.
-ALIKE = 0.3
-# Hyper-parameters that only repeat layers, whose names then differ in numbers.
-REPEATS = ("blocks", "groups", "units")
 
 
 def read_foreign(path: Path, scale: int | None = None) -> tuple[dict, dict]:
@@ -85,10 +80,8 @@ def read_named(path: Path, facts: dict) -> dict:
 
     Raises UserError for a network that is not known and for tensors that are not the network's.
     """
-    module, arrays = (
-        make_model(facts["model"], **facts["hparams"]),
-        _unwrap(path, _read_torch(path)),
-    )
+    module = make_model(facts["model"], **facts["hparams"])
+    arrays = _unwrap(path, _read_torch(path))
     family = importlib.import_module(type(module).__module__)
     arrays = getattr(family, "canonical", dict)(arrays)
     return _from_torch(path, module, arrays)[0]
@@ -124,7 +117,7 @@ def _name_ncnn(path: Path) -> dict[str, np.ndarray]:
     _refuse_resized(path, every)
     layers = [layer for layer in every if layer.weights]
     kinds = [layer.kind for layer in layers]
-    for family in families():
+    for family in known_networks.families():
         names = getattr(family, "ncnn_names", lambda _kinds: None)(kinds)
         if names is not None:
             return {
@@ -153,37 +146,14 @@ def _refuse_resized(path: Path, layers: list[ncnn.Layer]) -> None:
     )
 
 
-def families() -> list[ModuleType]:
-    """The modules of `jsr.models` whose networks other projects publish weights of."""
-    names = dict.fromkeys(target.partition(":")[0] for target in MODELS.values())
-    modules = (importlib.import_module(name) for name in names)
-    return [module for module in modules if hasattr(module, "recognise")]
-
-
-def recognise(arrays: Mapping[str, np.ndarray]) -> tuple[ModuleType, dict, dict] | None:
-    """(family, {"model", "hparams"}, arrays under the family's names) of a file's tensors."""
-    return next(filter(None, (recognise_as(family, arrays) for family in families())), None)
-
-
-def recognise_as(
-    family: ModuleType, arrays: Mapping[str, np.ndarray]
-) -> tuple[ModuleType, dict, dict] | None:
-    """As `recognise`, by one family."""
-    try:
-        renamed = getattr(family, "canonical", dict)(arrays)
-        found = family.recognise({name: tuple(array.shape) for name, array in renamed.items()})
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        # A family takes for granted how many axes its tensors have, and that one has its fellow.
-        return None
-    return (family, found, renamed) if found else None
-
-
 def _build(
     path: Path, arrays: dict[str, np.ndarray], converters: tuple[str, ...], scale: int | None
 ) -> tuple[dict, dict]:
-    found = recognise(arrays) or _recognise_part(arrays)
+    found = known_networks.recognise(arrays) or known_networks.recognise_part(arrays)
     if found is None:
-        raise UserError(f"{path}: holds no network that is known; {_nearest(arrays)[1]}")
+        raise UserError(
+            f"{path}: holds no network that is known; {known_networks.nearest(arrays)[1]}"
+        )
     family, what, arrays = found
     scales = _scales(path, what)
     if scale is not None and scale not in scales:
@@ -213,25 +183,6 @@ def _build(
     return variables, facts
 
 
-def _recognise_part(arrays: Mapping[str, np.ndarray]) -> tuple[ModuleType, dict, dict] | None:
-    """As `recognise`, by those tensors that the nearest network may have; the others come along.
-
-    They do not fit, and are then named with whatever else does not.
-    """
-    nearest, _ = _nearest(arrays)
-    if not nearest:
-        return None
-    family = _family(nearest)
-    try:
-        renamed = getattr(family, "canonical", dict)(arrays)
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        return None
-    known = _patterns(nearest)
-    part = {name: array for name, array in renamed.items() if _plain(name) in known}
-    found = recognise_as(family, part)
-    return found and (family, found[1], renamed)
-
-
 def _scales(path: Path, what: dict) -> list[int]:
     """The scales that a file serves: what its tensors tell, else its name, else all there are."""
     if "scale" in what["hparams"]:
@@ -240,11 +191,6 @@ def _scales(path: Path, what: dict) -> list[int]:
     found = re.search(r"(?i)x(\d)(?!\d)|(?<![\dx])(\d)x", path.stem)
     named = int(found[1] or found[2]) if found else None
     return [named] if named in scales else scales
-
-
-def _like(module: nn.Module, channels: int):
-    lr = jax.ShapeDtypeStruct((1, 16, 16, channels), "float32")
-    return jax.eval_shape(module.init, jax.random.key(0), lr)
 
 
 def _converted(
@@ -266,7 +212,7 @@ def _from_torch(path: Path, module: nn.Module, state) -> tuple[dict, int]:
     errors = []
     for channels in (3, 1):
         try:
-            return from_torch(state, _like(module, channels)), channels
+            return from_torch(state, known_networks.variable_shapes(module, channels)), channels
         except Exception as error:  # a network of odd sizes may fail anywhere
             errors.append(error)
     # The reason is that of the number of channels that fits best.
@@ -276,46 +222,3 @@ def _from_torch(path: Path, module: nn.Module, state) -> tuple[dict, int]:
 
 def _line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-def _nearest(arrays: Mapping[str, np.ndarray]) -> tuple[str, str]:
-    """The known network whose tensors have the most alike names, and a sentence about it.
-
-    Its name is empty where none is alike.
-    """
-    best, share = "", 0.0
-    for name in MODELS:
-        family = _family(name)
-        if not hasattr(family, "recognise"):
-            continue
-        found = {_plain(name) for name in _canonical_names(family, arrays)}
-        wanted = _patterns(name)
-        alike = len(found & wanted) / len(found | wanted)
-        if alike > share:
-            best, share = name, alike
-    if share < ALIKE:
-        first = ", ".join(sorted(arrays)[:3])
-        return "", f"no known one has tensors with such names ({first}, ...)"
-    return best, f"the nearest is {best}, which shares {share:.0%} of the tensors' names"
-
-
-def _family(name: str) -> ModuleType:
-    return importlib.import_module(MODELS[name].partition(":")[0])
-
-
-def _canonical_names(family: ModuleType, arrays: Mapping[str, np.ndarray]) -> Iterable[str]:
-    try:
-        return getattr(family, "canonical", dict)(arrays)
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        return arrays
-
-
-@functools.cache
-def _patterns(name: str) -> frozenset[str]:
-    """The names of a known network's tensors without their numbers."""
-    once = {key: 1 for key in REPEATS if key in hyper_parameters(name)}
-    return frozenset(_plain(n) for n in torch_shapes(_like(make_model(name, **once), 3)))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"\d+", "#", name)

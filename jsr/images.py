@@ -6,7 +6,6 @@ the first, or all. 8 bits a channel, in PNG and TIFF also 16.
 
 import errno
 import os
-import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +32,7 @@ from jsr.picture_formats import (
 )
 from jsr.picture_headers import bits_per_channel, check_png, is_heic, is_heif, is_png
 from jsr.picture_modes import colours_and_alpha, on_white
+from jsr.whole_files import replace_file
 
 __all__ = [
     "SUFFIXES",
@@ -275,16 +275,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Folders are made. Raises UserError where that is not possible.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as stream:
-            stream.write(data)
-        os.replace(temporary, path)
+        replace_file(path, data)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"{path}: no space left for it; free some first") from error
         raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -108,9 +108,7 @@ class Method:
                 )
             check_same_size(photos, clip, name)
 
-        def read(index: int) -> Item:
-            return read_item(photos, index, scale, protocol, lr)
-
+        read = partial(read_item, photos, scale=scale, protocol=protocol, lr=lr)
         return ByClip(network.enlarge_clip, photos.names, read)
 
 

@@ -23,6 +23,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import lax
 from safetensors.numpy import load_file, save_file
 
+from jsr.cache import cache_folder
 from jsr.errors import UserError
 from jsr.torch_files import read_arrays_pickle, read_state_dict
 
@@ -237,10 +238,6 @@ def _read_weights(network: str, path: Path) -> dict:
     return jax.tree.map(lambda array: np.asarray(array, np.float32), params)
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("JSR_CACHE") or Path.home() / ".cache" / "jsr")
-
-
 def load_features(network: str, path: Path | str | None = None) -> dict | None:
     """The weights of a feature network for `make_features`, as NumPy arrays.
 
@@ -250,7 +247,7 @@ def load_features(network: str, path: Path | str | None = None) -> dict | None:
     file is absent or damaged, and when it lacks a layer of this network.
     """
     _choose(LAYERS, "feature network", network)
-    file = _cache() / f"{network}.safetensors" if path is None else Path(path)
+    file = cache_folder() / f"{network}.safetensors" if path is None else Path(path)
     return None if path is None and not file.exists() else _read_weights(network, file)
 
 
@@ -266,7 +263,7 @@ def _download(network: str, target: Path) -> None:
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
             f"{url} could not be downloaded ({error}); get {name} on a machine that can, then run "
-            f"python -m jsr.weights fetch {network} {name}, which puts it into {_cache()}"
+            f"python -m jsr.weights fetch {network} {name}, which puts it into {cache_folder()}"
         ) from error
     if not digest.hexdigest().startswith(re.search(r"-(\w+)\.pth$", name)[1]):
         raise UserError(f"{url}: the download is damaged: its SHA-256 is {digest.hexdigest()}")
@@ -280,7 +277,7 @@ def fetch_features(network: str, source: Path | str | None = None) -> Path:
     `load_features` does, when the download fails, and when the cache cannot be written.
     """
     _choose(LAYERS, "feature network", network)
-    target = _cache() / f"{network}.safetensors"
+    target = cache_folder() / f"{network}.safetensors"
     part = target.with_name(f".{network}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

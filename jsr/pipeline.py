@@ -25,6 +25,12 @@ from jsr.resize import crop_to_multiple, downscale
 PROTOCOL_OF = {
     name: PROTOCOLS[protocol] for name, protocol in (("rgb", "rgb"), ("y", "classic"), ("ct", "ct"))
 }
+# Types of LR and HR by channels: shrunk luma is not rounded, and neither is CT.
+TYPES = {
+    "rgb": {"lr": "uint8", "hr": "uint8"},
+    "y": {"lr": "float32", "hr": "uint8"},
+    "ct": {"lr": "float32", "hr": "float32"},
+}
 CROPS, SCALES = 0, 1  # the streams of `random_words` that crops and scales are drawn from
 
 
@@ -111,8 +117,7 @@ class Pairs:
         self._protocol, self._family = PROTOCOL_OF[channels], lr
         self._starts = list_windows(photos, frames) if frames > 1 else None
         self.channels = CHANNELS[channels]
-        self.lr_type = np.dtype(np.uint8 if channels == "rgb" else np.float32)
-        self.hr_type = np.dtype(np.float32 if channels == "ct" else np.uint8)
+        self.lr_type, self.hr_type = (np.dtype(TYPES[channels][name]) for name in ("lr", "hr"))
         self.heights, self.widths = (np.asarray(photos.sizes, np.int32) // scale).T
         self._free = cache_bytes
         self._hrs: OrderedDict[int, np.ndarray] = OrderedDict()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsr import tables
 from jsr.errors import UserError
-from jsr.weights import write_whole
+from jsr.whole_files import write_whole
 
 
 def write_plot(path: Path, rows: list[dict]) -> None:

@@ -19,6 +19,7 @@ from absl import flags
 
 from jsr import command_line
 from jsr.errors import UserError
+from jsr.whole_files import write_whole
 
 TABLE_BATCH = 16
 
@@ -38,7 +39,6 @@ def main(config, options) -> None:
     """Plan every stage of a config, print the figures and write them."""
     from jsr import parallel
     from jsr.recipe import Recipe
-    from jsr.tables import write_text
     from jsr.topology import open_topology
 
     path = Path(options.json) if options.json else None
@@ -59,7 +59,8 @@ def main(config, options) -> None:
     figures = preflight(config, topology, recipe.stages, options)
     print(describe(figures))
     if path:
-        write_text(path, json.dumps(figures, indent=1, allow_nan=False) + "\n")
+        text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
+        write_whole(path, text.encode())
 
 
 def preflight(config, topology, stages, options) -> dict:

@@ -9,6 +9,7 @@ from jsr.protocols import get_protocol
 from jsr.scoring import evaluate, high_frequency, read_items
 from jsr.temporal import Motions, with_flicker
 from jsr.weights import load_network
+from jsr.whole_files import write_whole
 
 BASELINES = ("bicubic", "nearest", "lanczos")
 # Photos on the sheet.
@@ -82,4 +83,4 @@ def write_tables(rows: list[dict], folder: Path) -> None:
     }
     texts = {suffix: write(rows) for suffix, write in writers.items()}
     for suffix, text in texts.items():
-        tables.write_text(folder / f"table.{suffix}", text)
+        write_whole(folder / f"table.{suffix}", text.encode())

@@ -21,6 +21,7 @@ from jsr.errors import PartlyDone, UserError
 from jsr.gallery import Gallery, Query, make_queries, open_gallery
 from jsr.target_size import TargetSize
 from jsr.upscale import open_model
+from jsr.whole_files import write_whole
 
 # What the HR query must reach, or the ranker is broken.
 SOUND = 0.95
@@ -69,7 +70,7 @@ def main(words: list[str], options) -> None:
     if found:
         print(f"\n{to_text(found)}")
     if options.json:
-        tables.write_text(Path(options.json), tables.to_json([*rows, *found]))
+        write_whole(Path(options.json), tables.to_json([*rows, *found]).encode())
     if rows[-1]["recall@1"] < SOUND:
         logging.warning(
             "the HR query has a recall@1 of %.2f, under %.2f: these features do not tell the"

@@ -9,6 +9,7 @@ from jax.interpreters import partial_eval
 
 from jsr import color, model_cost, parallel
 from jsr.feed import Feed
+from jsr.pipeline import TYPES
 from jsr.recipe import Recipe, Stage
 from jsr.steps import AXIS
 
@@ -96,12 +97,15 @@ def kept_bytes(recipe: Recipe, stage: Stage) -> int:
 
 
 def abstract_batches(config) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a dispatch's batches: uint8 [k, b, h, w, c]; of clips [k, b, t, ...]."""
+    """Shapes and types of a dispatch's batches, as the pipeline has them.
+
+    [k, b, h, w, c]; of clips [k, b, t, h, w, c].
+    """
     clip = (config.data.frames,) if config.data.frames > 1 else ()
     lead = (config.steps_per_dispatch, config.data.batch_size, *clip)
     sides = {"lr": config.data.patch, "hr": config.data.patch * config.scale}
-    channels = color.CHANNELS[config.channels]
-    return {n: jax.ShapeDtypeStruct((*lead, s, s, channels), "uint8") for n, s in sides.items()}
+    channels, types = color.CHANNELS[config.channels], TYPES[config.channels]
+    return {n: jax.ShapeDtypeStruct((*lead, s, s, channels), types[n]) for n, s in sides.items()}
 
 
 def state_bytes(state) -> int:

@@ -78,10 +78,14 @@ def variants(config, batches: list[int], patches: list[int], sweep: bool) -> Ite
 
 
 def random_batch(config) -> dict[str, np.ndarray]:
-    """Noise of the shapes of one dispatch: uint8 [k, b, h, w, 3]."""
+    """Noise of the shapes and types of one dispatch, as `step_cost.abstract_batches` has them."""
     rng = np.random.default_rng(0)
     shapes = step_cost.abstract_batches(config)
-    return {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
+    levels = {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
+    return {
+        name: x if shapes[name].dtype == np.uint8 else x / np.float32(255.0)
+        for name, x in levels.items()
+    }
 
 
 def compile_step(recipe: Recipe, stage: Stage):

@@ -23,6 +23,7 @@ from jsr.config_rules import check_config
 from jsr.errors import PartlyDone, UserError
 from jsr.models import make_model
 from jsr.train import train
+from jsr.whole_files import write_whole
 
 
 def define_flags() -> None:
@@ -104,8 +105,8 @@ def _show(config, folder: Path, ended: dict[Path, str], numbers: range, seconds:
         {**(seeds.seeds_row(rows) if len(rows) > 1 else rows[0]), "name": name}
         for name, rows in found.items()
     ]
-    tables.write_text(folder / "table.json", tables.to_json(rows))
-    tables.write_text(folder / "table.csv", tables.to_csv(rows))
+    write_whole(folder / "table.json", tables.to_json(rows).encode())
+    write_whole(folder / "table.csv", tables.to_csv(rows).encode())
     steps = " + ".join(f"{config[name].steps:,}" for name in config.stages)
     network = ", ".join(f"{k} {v}" for k, v in config.generator.hparams.items())
     print(

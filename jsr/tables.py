@@ -8,20 +8,16 @@ the mean, where not of all}), "seeds" and "std" ({figure: its deviation over the
 "reference" (see `jsr.seeds`), and figures that only CSV and JSON show.
 """
 
-import contextlib
 import csv
 import dataclasses
 import io
 import json
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from jsr.errors import UserError
 from jsr.protocols import PROTOCOLS
 
 LABELS = ("name", "dataset", "scale", "protocol", "lr")
@@ -204,18 +200,6 @@ def to_csv(rows: list[dict]) -> str:
 def to_json(rows: list[dict]) -> str:
     """{"rows": rows} as strict JSON; what is not finite becomes null."""
     return json.dumps({"rows": _finite(rows)}, indent=1, allow_nan=False) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror}); write elsewhere") from error
 
 
 def blocks(rows: list[dict], mixed: bool = False) -> list[tuple[str, list[tuple[str, list[dict]]]]]:

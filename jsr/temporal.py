@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -104,10 +105,7 @@ def with_flicker(
     produce: Callable, photos, protocol: Protocol, scale: int, lr: str, motions: "Motions"
 ) -> tuple[Callable, dict[str, Flicker]]:
     """`produce` and the figures over time of what it makes, as `scoring.evaluate` takes both."""
-
-    def read(index: int):
-        return read_item(photos, index, scale, protocol, lr)
-
+    read = partial(read_item, photos, scale=scale, protocol=protocol, lr=lr)
     flicker = Flicker(produce, read, motions)
     return flicker.produce, {WARPING: flicker}
 

@@ -162,7 +162,6 @@ def define_flags() -> None:
 
 def main(words: list[str], options) -> None:
     """Enlarge what `words` name; `options` has the values of the flags."""
-    heap.keep()
     if options.list:
         print(list_weights())
         return
@@ -252,5 +251,7 @@ def _forms() -> list[str]:
 
 
 if __name__ == "__main__":
+    # Here alone, where the process is the command's own.
+    heap.keep()
     define_flags()
     command_line.run_command(lambda words: main(words, flags.FLAGS))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -97,9 +98,8 @@ class Validation:
             )
         network = Network(recipe.generator, variables, recipe.facts())
 
-        def read(index: int):
-            return read_item(self._photos, index, config.scale, protocol, config.data.lr)
-
+        asked = {"scale": config.scale, "protocol": protocol, "lr": config.data.lr}
+        read = partial(read_item, self._photos, **asked)
         return ByClip(network.enlarge_clip, self._photos.names, read)
 
     def _picture(self, sr: np.ndarray) -> np.ndarray:

@@ -157,28 +157,3 @@ def test_a_mistake_on_the_command_line_of_main_starts_no_jax():
     assert run.returncode == 2 and "error: Unknown command line flag 'foo'" in run.stderr
     imported = [line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if "|" in line]
     assert "jsr.command_line" in imported and "jax" not in imported
-
-
-def compiled_folder(**environment) -> str:
-    words = "from jsr import command_line as c; c.keep_compiled_programs(); import jax; "
-    words += "print(jax.config.jax_compilation_cache_dir)"
-    inherited = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    run = subprocess.run(
-        [sys.executable, "-c", words],
-        env={**inherited, **environment},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return run.stdout.strip()
-
-
-def test_compiled_programs_are_kept(tmp_path):
-    """By kind of processor; another folder by JAX's own variable; none where none can be."""
-    folder = Path(compiled_folder(JSR_CACHE=str(tmp_path)))
-    assert folder.parent == tmp_path / "compiled" and folder.is_dir()
-    assert compiled_folder(JSR_CACHE=str(tmp_path)) == str(folder)
-    assert compiled_folder(JAX_COMPILATION_CACHE_DIR="/nowhere") == "/nowhere"
-    (tmp_path / "file").touch()
-    assert compiled_folder(JSR_CACHE=str(tmp_path / "file")) == "None"

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from jsr import foreign, weights
+from jsr import foreign, known_networks, weights, weights_command
 from jsr.errors import UserError
 from jsr.export import SHORTEST, export_network, side_multiple, torch_state
 from jsr.models import MODELS, hat, make_model, swinir, takes_clips
@@ -78,7 +78,8 @@ UNTOLD = ("srresnet", "msrresnet")
 def trace_once():
     """Tracing a network takes most of the time: once for writing and reading."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(foreign, "_like", functools.cache(foreign._like))
+        shapes = functools.cache(known_networks.variable_shapes)
+        patch.setattr(known_networks, "variable_shapes", shapes)
         yield
 
 
@@ -86,7 +87,7 @@ def narrow(name, channels=3, **hparams) -> Network:
     """A network of the registry, every array with values of its own."""
     hparams = {"scale": 2, **NARROW[name], **hparams}
     module = make_model(name, **hparams)
-    shapes = flatten_dict(dict(foreign._like(module, channels)))
+    shapes = flatten_dict(dict(known_networks.variable_shapes(module, channels)))
     rng = np.random.default_rng(0)
     variables = {"params": {}, "batch_stats": {}}
     for path, leaf in shapes.items():
@@ -366,9 +367,9 @@ def test_a_network_for_some_sizes_alone_is_told(tmp_path):
 def test_convert_and_export_from_the_command_line(tmp_path, capsys):
     network, files = narrow("edsr"), {n: str(tmp_path / f"{n}.safetensors") for n in "abc"}
     save_network(files["a"], network.variables, network.facts)
-    weights.main(["export", files["a"], files["b"]])
+    weights_command.main(["export", files["a"], files["b"]])
     assert "sub_mean.bias" in load_file(files["b"])
-    weights.main(["convert", files["b"], files["c"], "2"])
+    weights_command.main(["convert", files["b"], files["c"], "2"])
     assert capsys.readouterr().out.splitlines() == [
         f"{files[n]} is edsr x2; licence: Apache-2.0" for n in "bc"
     ]
@@ -387,4 +388,4 @@ def test_convert_and_export_from_the_command_line(tmp_path, capsys):
 )
 def test_mistakes_on_the_command_line(words, reason):
     with pytest.raises(UserError, match=reason):
-        weights.main(words)
+        weights_command.main(words)

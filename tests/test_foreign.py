@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from test_rrdb import first_names, second_names
 from test_torch_files import Writer, contiguous, save_state_dict
 
-from jsr import foreign
+from jsr import foreign, known_networks
 from jsr.errors import UserError
 from jsr.models import MODELS, make_model
 from jsr.torch_names import to_torch
@@ -211,7 +211,7 @@ def complaint(path, scale=None) -> str:
 def check_recognised(name, hparams, channels=3):
     scaled = with_scale(hparams)
     arrays = hollow(names(name, channels=channels, **scaled))
-    claims = [foreign.recognise_as(family, arrays) for family in foreign.families()]
+    claims = [known_networks.recognise_as(family, arrays) for family in known_networks.families()]
     [(family, what, renamed)] = [claim for claim in claims if claim]
     assert MODELS[name].startswith(family.__name__ + ":")
     assert what["model"] == name
@@ -225,8 +225,8 @@ def check_recognised(name, hparams, channels=3):
 
 
 def test_every_family_of_generators_has_its_cases():
-    generators = {name for name in MODELS if hasattr(foreign._family(name), "recognise")}
-    assert len(foreign.families()) == len({MODELS[n].partition(":")[0] for n in generators})
+    generators = {name for name in MODELS if hasattr(known_networks._family(name), "recognise")}
+    assert len(known_networks.families()) == len({MODELS[n].partition(":")[0] for n in generators})
     assert {name for name, _ in NARROW} == {name for name, _ in WHOLE} == generators
 
 
@@ -317,11 +317,13 @@ def test_odd_tensors_are_claimed_by_one_family_at_most_and_break_none():
                     for (name, shape), kept in zip(shapes.items(), keep, strict=True)
                 }
         arrays = hollow(shapes)
-        claims = [foreign.recognise_as(family, arrays) for family in foreign.families()]
+        claims = [
+            known_networks.recognise_as(family, arrays) for family in known_networks.families()
+        ]
         # Half of two networks in one file may be either; the rest is one network's at most.
         assert i % 4 == 2 or sum(map(bool, claims)) <= 1
         if i % 8 < 4:
-            assert (foreign.recognise(arrays) is None) == (not any(claims))
+            assert (known_networks.recognise(arrays) is None) == (not any(claims))
 
 
 def test_odd_files_end_in_one_line(tmp_path):

@@ -33,3 +33,18 @@ def test_a_program_s_temporary_arrays_are_seldom_taken_from_the_system_again():
     cleared = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     # Arrays of 64 MB, three at each of six calls, would be 300,000 pages.
     assert cleared < 150_000
+
+
+COMMAND = """
+import runpy, sys
+from jsr import heap
+heap.keep = lambda: print("kept")
+sys.argv = ["upscale"]
+runpy.run_module("jsr.upscale", run_name=sys.stdin.read())
+"""
+
+
+@pytest.mark.parametrize(("name", "kept"), [("__main__", "kept\n"), ("jsr.upscale", "")])
+def test_enlarging_keeps_memory_where_the_process_is_the_command_s_own(name, kept):
+    words = [sys.executable, "-c", COMMAND]
+    assert subprocess.run(words, input=name, capture_output=True, text=True).stdout == kept

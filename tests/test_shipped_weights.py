@@ -5,17 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
 import runs
 from conftest import SHARED
-from safetensors.numpy import load_file
-from tiny_network import make_network
 
 from jsr import gather, shipped_weights, weights
 from jsr.errors import UserError
-from jsr.models import make_model
 from jsr.near_duplicates import Likeness
 
 BENCHMARKS = ("Set5", "Set14", "BSD100", "Urban100_dev20", "Kodak24")
@@ -60,38 +55,6 @@ def test_a_package_without_data_files_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped_weights, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="install jsr with its data files"):
         shipped_weights.default_name()
-
-
-def test_folding_keeps_the_outputs(tmp_path, capsys):
-    module = make_model("ecbsr", scale=2, features=4, blocks=1)
-    lr = np.random.default_rng(0).random((1, 9, 8, 3), np.float32)
-    variables = module.init(jax.random.key(0), lr)
-    facts = {"model": "ecbsr", "hparams": {"features": 4, "blocks": 1, "scale": 2}, "scale": 2}
-    facts |= {"channels": "rgb", "protocol": "y", "licence": "", "data": ""}
-    weights.save_network(tmp_path / "net.safetensors", variables, facts)
-    weights.main(["fold", str(tmp_path / "net.safetensors"), str(tmp_path / "use.safetensors")])
-    assert "is ecbsr_plain x2" in capsys.readouterr().out
-    one, other = (weights.load_network(tmp_path / f"{n}.safetensors") for n in ("net", "use"))
-    assert np.abs(one.enlarge(lr[0] * 255) - other.enlarge(lr[0] * 255)).max() < 1e-3
-    with pytest.raises(UserError, match="a ecbsr_plain has no branches to merge"):
-        weights.main(["fold", str(tmp_path / "use.safetensors"), str(tmp_path / "x.safetensors")])
-
-
-def test_half_the_size_is_nearly_the_same(tmp_path):
-    network = make_network(noise=0.1)
-    one, half, too_large = (str(tmp_path / f"{n}.safetensors") for n in ("one", "half", "large"))
-    weights.save_network(one, network.variables, network.facts)
-    weights.main(["halve", one, half])
-    lr = np.random.default_rng(0).random((9, 8, 3), np.float32) * 255
-    halved = weights.load_network(half)
-    assert {x.dtype for x in jax.tree.leaves(halved.variables)} == {np.dtype(np.float32)}
-    assert 0 < np.abs(halved.enlarge(lr) - network.enlarge(lr)).max() < 0.5
-    sizes = [sum(x.nbytes for x in load_file(name).values()) for name in (one, half)]
-    assert sizes[0] == 2 * sizes[1]
-    variables = jax.tree.map(lambda x: 1e6 * x, network.variables)
-    weights.save_network(one, variables, network.facts)
-    with pytest.raises(UserError, match="float16 cannot hold"):
-        weights.main(["halve", one, too_large])
 
 
 def test_nothing_that_was_trained_on_is_like_a_benchmark_s_picture():

@@ -3,10 +3,14 @@
 import copy
 
 import jax
+import numpy as np
 import pytest
+from runs import noise_photos
 
 from configs import base
-from jsr import parallel, step_cost
+from jsr import parallel, step_cost, step_speed
+from jsr.datasets import Photos
+from jsr.pipeline import make_batch, open_pairs
 from jsr.recipe import Recipe
 
 MESH = parallel.make_mesh(jax.devices()[:1])
@@ -69,3 +73,18 @@ def test_kept_are_the_inputs_of_the_convolutions():
     assert step_cost.kept_bytes(light, light.stages[0]) < kept
     quarter = Recipe(small(), parallel.make_mesh())
     assert step_cost.kept_bytes(quarter, quarter.stages[0]) == pytest.approx(kept / 4, rel=0.02)
+
+
+@pytest.mark.parametrize(("channels", "protocol"), [("rgb", "y"), ("y", "classic"), ("ct", "ct")])
+def test_batches_have_the_types_that_the_pipeline_gives(channels, protocol):
+    config = small(channels=channels, protocol=protocol)
+    photos = noise_photos([(20, 24)] * 2)
+    if channels == "ct":
+        slices = [photos[i][..., :1].astype(np.float32) for i in range(2)]
+        photos = Photos(photos.names, photos.sizes, slices.__getitem__)
+    pairs = open_pairs(config, photos, config.scale, 0)
+    given = make_batch(pairs, 0, 0, np.arange(config.data.batch_size), config.data.patch)
+    told, noise = step_cost.abstract_batches(config), step_speed.random_batch(config)
+    for name, x in told.items():
+        assert (x.shape, x.dtype) == ((1, *given[name].shape), given[name].dtype)
+        assert (x.shape, x.dtype) == (noise[name].shape, noise[name].dtype)

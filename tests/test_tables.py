@@ -259,7 +259,7 @@ def test_a_table_stays_when_the_next_one_fails(rows, tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError("disk full")
 
-    monkeypatch.setattr("jsr.tables.os.replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(UserError, match="cannot be written"):
         write_tables(rows[:1], tmp_path)
     assert {name: (tmp_path / name).read_bytes() for name in before} == before

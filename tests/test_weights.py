@@ -2,9 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,11 +11,10 @@ from flax.traverse_util import flatten_dict
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from jsr import perceptual, weights
+from jsr import weights
 from jsr.errors import UserError
 from jsr.models import make_model
 
-ROOT = Path(__file__).parent.parent
 MSRRESNET = {"scale": 2, "features": 4, "blocks": 1, "tail": "light"}
 SRRESNET = {"scale": 2, "features": 4, "blocks": 1}
 
@@ -217,72 +213,3 @@ def test_the_hash_tells_files_apart(saved):
     assert first == weights.weights_hash(saved) and len(first) == 12
     weights.save_network(saved, random_variables(), facts(data="div2k"))
     assert weights.weights_hash(saved) != first
-
-
-def test_show_describes_a_file_and_a_workdir(saved, capsys):
-    weights.main(["show", str(saved)])
-    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    count = sum(array.size for array in jax.tree.leaves(random_variables()))
-    assert shown == {
-        "file": str(saved),
-        "name": "msrresnet",
-        "scale": "x2",
-        "parameters": f"{count:,}",
-        "channels": "rgb",
-        "protocol": "y",
-        "licence": "research-only",
-        "data": "sample_photos",
-        "lr": "not stated",
-        "hash": weights.weights_hash(saved),
-    }
-    weights.save_network(saved.with_name("best.safetensors"), random_variables(), facts(licence=""))
-    weights.main(["show", str(saved.parent)])
-    assert "licence     not stated" in capsys.readouterr().out
-    weights.save_network(saved, random_variables(), facts(lr="bd"))
-    weights.main(["show", str(saved)])
-    assert "lr          bd" in capsys.readouterr().out
-
-
-def test_fetch_says_first_what_it_downloads(monkeypatch, capsys, tmp_path):
-    told = []
-
-    def fetch(network, source):
-        told.append(capsys.readouterr().out)
-        return tmp_path / f"{network}-{source}"
-
-    monkeypatch.setattr(perceptual, "fetch_features", fetch)
-    weights.main(["fetch", "vgg19"])
-    assert perceptual.URLS["vgg19"] in told[0] and "575 MB" in told[0]
-    assert str(tmp_path / "vgg19-None") in capsys.readouterr().out
-    weights.main(["fetch", "alexnet", "here.pth"])
-    assert told[1] == ""
-    assert str(tmp_path / "alexnet-here.pth") in capsys.readouterr().out
-
-
-def test_every_download_has_its_size():
-    assert weights.MEGABYTES.keys() == perceptual.URLS.keys()
-
-
-@pytest.mark.parametrize(
-    "words", [[], ["fetch"], ["fetch", "a", "b", "c"], ["show"], ["show", "a", "b"], ["list"]]
-)
-def test_other_words_are_a_mistake(words):
-    with pytest.raises(UserError, match=r"expected: python -m jsr\.weights fetch NETWORK"):
-        weights.main(words)
-
-
-def test_the_commands_mistakes_are_one_line(tmp_path):
-    for words, expected in (
-        (["fetch", "vgg11"], "feature network 'vgg11' is unknown"),
-        (["show", "absent"], "no weights at absent"),
-    ):
-        run = subprocess.run(
-            [sys.executable, "-m", "jsr.weights", *words],
-            cwd=ROOT,
-            env={**os.environ, "JSR_CACHE": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert (run.returncode, run.stdout) == (2, "")
-        assert run.stderr.startswith(f"error: {expected}") and run.stderr.count("\n") == 1

@@ -6,13 +6,13 @@ Nothing here needs TensorFlow or a network.
 import contextlib
 import fcntl
 import io
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from jsr.cache import cache_folder
 from jsr.errors import UserError
 
 
@@ -25,7 +25,7 @@ class LocalInfo(tfds.core.DatasetInfo):
 
 def cache_dir() -> Path:
     """The folder of prepared datasets: `$JSR_CACHE/datasets`, else `~/.cache/jsr/datasets`."""
-    return Path(os.environ.get("JSR_CACHE") or "~/.cache/jsr").expanduser() / "datasets"
+    return cache_folder() / "datasets"
 
 
 def prepare(
