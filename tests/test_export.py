@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from jsr import foreign, known_networks, weights, weights_command
 from jsr.errors import UserError
 from jsr.export import SHORTEST, export_network, side_multiple, torch_state
-from jsr.models import MODELS, hat, make_model, swinir, takes_clips
+from jsr.models import MODELS, hat, make_model, takes_clips, window_attention
 from jsr.steps import make_predict
 from jsr.weights import Network, save_network
 
@@ -184,7 +184,7 @@ def test_indices_of_the_original_lead_to_the_same_bias(name, places):
     state = torch_state(network)
     prefix = "layers.0.residual_group."
     prefix += f"{places}." if name == "hat" else f"blocks.1.{places}."
-    table = state[prefix + swinir.TABLE]
+    table = state[prefix + window_attention.TABLE]
     index = "relative_position_index"
     index = state["relative_position_index_OCA" if name == "hat" else prefix + index]
 
@@ -195,11 +195,11 @@ def test_indices_of_the_original_lead_to_the_same_bias(name, places):
                 block = hat.OverlapBlock(2, 4, 2, 2.0)
                 return block._position_bias.__func__(self, 6)
             apart = np.subtract.outer(np.arange(4), np.arange(4)) + 3
-            return swinir.position_bias(self, 2, apart)
+            return window_attention.position_bias(self, 2, apart)
 
         heads, window, overlap = 2, 4, 2
 
-    bias = jax.jit(Bias().apply)({"params": {swinir.TABLE: table}})
+    bias = jax.jit(Bias().apply)({"params": {window_attention.TABLE: table}})
     np.testing.assert_array_equal(table[index].transpose(2, 0, 1), bias)
 
 

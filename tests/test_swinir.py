@@ -10,7 +10,8 @@ from flax import linen as nn
 
 from jsr.models import make_model
 from jsr.models.dropout import stochastic_depth
-from jsr.models.swinir import WindowAttention, pad, recognise
+from jsr.models.swinir import pad, recognise
+from jsr.models.window_attention import WindowAttention
 
 CLASSICAL = {
     "scale": 4,

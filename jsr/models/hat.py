@@ -14,20 +14,17 @@ from jsr.models.dropout import drop_rates, stochastic_depth
 from jsr.models.layers import TORCH_GAIN, conv, mean_colour, sub_pixel_scale
 from jsr.models.remat import rematerialised
 from jsr.models.scanned import in_turn
-from jsr.models.swinir import (
+from jsr.models.swinir import group_depths, pad, residual_conv, sub_pixel_tail
+from jsr.models.window_attention import (
     TABLE,
     WindowAttention,
     attend,
     dense,
-    group_depths,
     mlp,
     norm,
-    pad,
     partition,
     position_bias,
     relative_places,
-    residual_conv,
-    sub_pixel_tail,
     unpartition,
 )
 
