@@ -52,6 +52,11 @@ def rank(queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray) -> np.nd
     return (nearness >= own[:, None]).sum(axis=1)
 
 
+def first(queries: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:
+    """The indices [n, count] of what is nearest to each query in the gallery, in order."""
+    return np.argsort(-(queries @ gallery.T), axis=1, kind="stable")[:, :count]
+
+
 def figures(ranks: np.ndarray) -> dict[str, np.ndarray]:
     """Each query's part [n] in recall@1, recall@5 and mAP.
 
