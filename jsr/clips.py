@@ -73,6 +73,11 @@ def inner_frames(names: Sequence[str], left_out: int) -> list[int]:
     return inner
 
 
+def middle_frames(names: Sequence[str]) -> list[int]:
+    """The index of the frame in the middle of every clip."""
+    return [clip[len(clip) // 2] for clip in list_clips(names)]
+
+
 class ByClip:
     """SR of items (as `scoring.evaluate` asks for it), each out of that of its whole clip.
 

@@ -32,6 +32,12 @@ class Entry:
         return self.methods.get(scale, self.methods.get(None))
 
     @property
+    def film(self) -> bool:
+        """Whether its networks take clips."""
+        every = [method.network for methods_at in self.methods.values() for method in methods_at]
+        return any(network is not None and network.takes_clips for network in every)
+
+    @property
     def protocol(self) -> str | None:
         """The protocol that its weights state."""
         first = next(iter(self.methods.values()))

@@ -195,7 +195,8 @@ def _write_sheet(options, scored: list, failed: list[Fault]) -> None:
         if pictures is photos and rule is protocol
     ]
     left_out: list[str] = []
-    made = sheets.compare(compared, photos, scale, protocol, SHEET_PHOTOS, options.lr, left_out)
+    parts = (photos, scale, protocol, SHEET_PHOTOS, options.lr, left_out)
+    made = sheets.compare(compared, *parts, film=any(entry.film for _, _, entry, _ in scored))
     sheets.write_sheet(Path(options.sheet), made)
     if left_out:
         reason = f"is without {first_of(left_out)}, for the reasons above"

@@ -16,7 +16,10 @@ from jsr.near_duplicates import Signatures
 from jsr.resize import crop_to_multiple, downscale
 
 # Side of the crops that stand for pictures where no folder is given, and how many of a photograph.
-CROP, CROPS = 96, 24
+CROP, CROPS = 80, 28
+# Queries are made of crops whose gray deviates by so many levels: one of empty sky is as good as
+# another, and nobody looks for it.
+CONTRAST = 10.0
 # Pixels of LR that a query must have at least.
 SMALLEST = 8
 # Pictures are the same, for a ranking, where both measures of near_duplicates say so.
@@ -49,9 +52,9 @@ class Query:
 def open_gallery(folder: str | None, scale: int) -> Gallery:
     """The pictures below `folder`; without one, crops of the embedded photographs.
 
-    Of those, queries are made of the splits valid and test alone. What cannot be read, is too small
-    for a query at that scale, or shows the same as another picture is left out and named. Raises
-    UserError where fewer than two are left.
+    Of those, queries are made of the splits valid and test alone, where there is something to see.
+    What cannot be read, is too small for a query at that scale, or shows the same as another
+    picture is left out and named. Raises UserError where fewer than two are left.
     """
     gallery = _open_folder(Path(folder), scale) if folder else _embedded()
     gallery = _distinct(gallery)
@@ -120,7 +123,8 @@ def _embedded() -> Gallery:
         photos = open_photos("sample_photos", split, None)
         for index, name in enumerate(photos.names):
             for corner, crop in _crops(photos[index]):
-                asked += [len(names)] if split != "train" else []
+                told = split != "train" and crop.mean(-1).std() >= CONTRAST
+                asked += [len(names)] if told else []
                 names.append(f"{name}/{corner}")
                 crops.append(crop)
     sizes = np.tile(np.array([[CROP, CROP]], np.int32), (len(names), 1))

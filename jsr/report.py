@@ -62,7 +62,8 @@ def report(workdir: Path, config, photos) -> str:
             for method in compared
             if method.name not in ("nearest", "lanczos")
         ]
-        made = sheet.compare(shown, photos, config.scale, protocol, SHOWN, lr)
+        film = config.data.frames > 1
+        made = sheet.compare(shown, photos, config.scale, protocol, SHOWN, lr, film=film)
         sheet.write_sheet(workdir / "sheet.png", made)
     powers = {row["name"]: row["high_frequency"] for row in rows}
     items = read_items(photos, config.scale, protocol, lr)

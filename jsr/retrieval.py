@@ -2,6 +2,7 @@
 
 python -m jsr.retrieval --weights small=small-x4                  # the embedded photographs
 python -m jsr.retrieval --gallery PHOTOS --weights A,NAME=B --features alexnet --json table.json
+python -m jsr.retrieval --weights small=small-x4 --sheet sheet.png  # and a picture of what it finds
 
 Each query is a picture of the gallery, shifted, at 1/8 of its size, and written as JPEG again. It
 is enlarged by each method, and the gallery is ranked by its features. The HR query (shifted and
@@ -15,10 +16,20 @@ from pathlib import Path
 import numpy as np
 from absl import flags, logging
 
-from jsr import command_line, methods, parallel, ranking, recognition, tables
+from jsr import (
+    command_line,
+    methods,
+    parallel,
+    ranking,
+    recognition,
+    retrieval_sheet,
+    sheet,
+    tables,
+)
 from jsr.entries import name_and_paths, split_paths
 from jsr.errors import PartlyDone, UserError
 from jsr.gallery import Gallery, Query, make_queries, open_gallery
+from jsr.images import WRITERS
 from jsr.target_size import TargetSize
 from jsr.upscale import open_model
 from jsr.whole_files import write_whole
@@ -46,14 +57,14 @@ def define_flags() -> None:
     text("recognition", ",".join(recognition.TASKS), "what is recognised beside; '' for nothing")
     whole("seed", 0, "of the queries and of the bootstrap")
     text("json", None, "write the table to this file")
+    text("sheet", None, "write queries and what comes first for each method to this picture")
 
 
 def main(words: list[str], options) -> None:
     """Print the tables of retrieval and recognition, and write them; `words` must be empty."""
     if words:
         raise UserError(f"{words[0]!r} is not understood: options start with --")
-    if options.json and not Path(options.json).parent.is_dir():
-        raise UserError(f"--json {options.json}: there is no folder {Path(options.json).parent}")
+    _check_outputs(options)
     parallel.start()
     ways = open_ways(options.baselines, options.weights)
     tasks = [_task(name) for name in filter(None, (options.recognition or "").split(","))]
@@ -71,6 +82,9 @@ def main(words: list[str], options) -> None:
         print(f"\n{to_text(found)}")
     if options.json:
         write_whole(Path(options.json), tables.to_json([*rows, *found]).encode())
+    if options.sheet:
+        made = retrieval_sheet.make_sheet(rows, gallery, queries, {**ways, HR: None})
+        sheet.write_sheet(Path(options.sheet), made)
     if rows[-1]["recall@1"] < SOUND:
         logging.warning(
             "the HR query has a recall@1 of %.2f, under %.2f: these features do not tell the"
@@ -81,6 +95,15 @@ def main(words: list[str], options) -> None:
     if gallery.unreadable:
         lines = "\n".join(f"error: {line}" for line in gallery.unreadable)
         raise PartlyDone(f"{lines}\nthe gallery is without them")
+
+
+def _check_outputs(options) -> None:
+    for kind in ("json", "sheet"):
+        path = getattr(options, kind)
+        if path and not Path(path).parent.is_dir():
+            raise UserError(f"--{kind} {path}: there is no folder {Path(path).parent}")
+    if options.sheet and Path(options.sheet).suffix.lower() not in WRITERS:
+        raise UserError(f"--sheet {options.sheet}: end its name in {', '.join(WRITERS)}")
 
 
 def open_ways(baselines: str, weights: str | None) -> dict[str, Enlarge]:
@@ -117,12 +140,18 @@ def retrieve(
     rows = []
     for name, enlarge in {**ways, HR: None}.items():
         pictures = (query.hr if enlarge is None else enlarge(query.lr, scale) for query in queries)
-        ranks = ranking.rank(vectors(pictures), known, targets)
+        asked = vectors(pictures)
+        ranks = ranking.rank(asked, known, targets)
+        firsts = ranking.first(asked, known, retrieval_sheet.FIRST)
         labels = {"name": name, "dataset": gallery.title, "scale": scale}
         counts = {"queries": len(queries), "gallery": len(photos)}
         images = [
-            {"name": photos.names[target], "rank": int(place)}
-            for target, place in zip(targets, ranks, strict=True)
+            {
+                "name": photos.names[target],
+                "rank": int(place),
+                "first": [photos.names[index] for index in nearest],
+            }
+            for target, place, nearest in zip(targets, ranks, firsts, strict=True)
         ]
         rows.append({**labels, **counts, **_means(ranking.figures(ranks), seed), "images": images})
     return rows

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jsr import hounsfield, images
+from jsr.clips import middle_frames
 from jsr.errors import UserError
 from jsr.protocols import PROTOCOLS, Protocol, score
 from jsr.resize import imresize, to_uint8
@@ -54,16 +55,18 @@ def compare(
     shown: int,
     lr_family: str = "symmetric",
     left_out: list[str] | None = None,
+    film: bool = False,
 ) -> np.ndarray:
     """The sheet of the first `shown` photos: LR, each method's SR with its figures, HR.
 
+    film: the photos are frames, and of each clip the one in the middle is shown.
     methods: (name, function that gives an item's SR). Where the protocol is of Y, so are the
     figures; the pictures are in colour where a method enlarges colour too (`weights.in_colour`).
     left_out: collects the names of the photos that some method fails on, whose place others take;
     without it the first one raises. Raises UserError where none can be shown.
     """
     strips: list[tuple] = []
-    for index, name in enumerate(photos.names):
+    for index in middle_frames(photos.names) if film else range(len(photos.names)):
         if len(strips) == shown:
             break
         try:
@@ -73,7 +76,7 @@ def compare(
         except (UserError, FloatingPointError, ValueError):
             if left_out is None:
                 raise
-            left_out.append(name)
+            left_out.append(photos.names[index])
     if not strips:
         raise UserError("there is no picture that every method could enlarge")
     return make_sheet(strips)

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jsr import gallery as galleries
+from jsr.datasets import Photos
 from jsr.errors import UserError
-from jsr.gallery import make_queries, open_gallery
+from jsr.gallery import CROP, make_queries, open_gallery
 
 
 def photo(seed: int, side: int = 64) -> np.ndarray:
@@ -56,3 +58,15 @@ def test_queries_are_windows_of_their_targets_and_follow_from_the_seed(folder):
             for x in range(9)
         ]
         assert min(apart) < 2
+
+
+def test_embedded_queries_are_of_held_out_crops_with_something_to_see(monkeypatch):
+    def open_photos(name, split, data_dir):
+        picture = np.concatenate([photo(len(split), CROP), np.full((CROP, CROP, 3), 90, np.uint8)])
+        return Photos([split], np.int32([picture.shape[:2]]), lambda index: picture)
+
+    monkeypatch.setattr(galleries, "open_photos", open_photos)
+    found = open_gallery(None, 8)
+    # train and valid have names of five letters, and so the same crops; flat ones are one.
+    assert found.photos.names == ["train/0-0", f"train/{CROP}-0", "test/0-0"]
+    assert [found.photos.names[index] for index in found.asked] == ["test/0-0"]

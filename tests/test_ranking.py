@@ -22,6 +22,11 @@ def test_what_is_as_near_as_the_target_counts_as_nearer():
     assert ranking.rank(same[:1], same, np.array([2])).tolist() == [4]
 
 
+def test_what_comes_first_is_in_the_order_of_the_ranks():
+    gallery = np.eye(4, dtype=np.float32)
+    assert ranking.first(np.float32([[1, 3, 0, 2]]), gallery, 3).tolist() == [[1, 3, 0]]
+
+
 def test_the_interval_holds_the_mean_and_narrows_with_more_queries():
     values = np.random.default_rng(0).random(400)
     low, high = ranking.interval(values, seed=1)

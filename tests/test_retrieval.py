@@ -9,6 +9,7 @@ from PIL import Image
 from jsr import ranking, recognition, retrieval
 from jsr.errors import PartlyDone, UserError
 from jsr.gallery import make_queries, open_gallery
+from jsr.retrieval_sheet import CAPTION, GAP, PANEL
 
 OPTIONS = {
     "gallery": None,
@@ -23,6 +24,7 @@ OPTIONS = {
     "recognition": "",
     "seed": 0,
     "json": None,
+    "sheet": None,
 }
 
 
@@ -43,7 +45,8 @@ def run(**changes):
 
 def test_the_table_and_its_json(folder, capsys):
     target = folder.parent / "table.json"
-    run(gallery=str(folder), json=str(target), baselines="nearest,bicubic")
+    sheet = folder.parent / "sheet.png"
+    run(gallery=str(folder), json=str(target), baselines="nearest,bicubic", sheet=str(sheet))
     text = capsys.readouterr().out
     rows = json.loads(target.read_text())["rows"]
     assert [row["name"] for row in rows] == ["nearest", "bicubic", "HR query"]
@@ -51,6 +54,9 @@ def test_the_table_and_its_json(folder, capsys):
     assert hr["recall@1"] == 1.0 and hr["mAP"] == 1.0 and hr["queries"] == hr["gallery"] == 6
     assert f"{rows[1]['mAP']:.3f} [{rows[1]['mAP_interval'][0]:.3f}" in text
     assert len(hr["images"]) == 6 and "ranked by hog" in text
+    assert all(image["first"][0] == image["name"] for image in hr["images"])
+    with Image.open(sheet) as made:
+        assert made.height == 3 * (PANEL + GAP + CAPTION)
 
 
 def test_each_row_is_of_its_own_way(folder):
@@ -94,6 +100,7 @@ def test_a_ranker_that_knows_nothing_is_told_of(folder, monkeypatch, caplog):
         ({"weights": "bicubic=small-x4"}, "two rows would be called bicubic"),
         ({"recognition": "cats"}, "'cats' is unknown; known: faces, digits"),
         ({"json": "nowhere/table.json"}, "there is no folder nowhere"),
+        ({"sheet": "table.xyz"}, "end its name in .png"),
         ({"gallery": "nowhere"}, "nowhere: no such folder"),
     ],
 )

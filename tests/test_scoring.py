@@ -253,6 +253,16 @@ def test_a_sheet_has_a_strip_a_photo(photos):
     assert sheet.make_sheet(strips).shape[0] == 2 * (sheet.PANEL + sheet.CAPTION)
 
 
+def test_a_sheet_of_film_shows_the_middle_of_each_clip(photos):
+    film = Photos(*photos, *photos)
+    film.names = ["a/0", "a/1", "a/2", "b/0"]
+    made = sheet.compare([("net", bicubic)], film, 2, Y, 3, film=True)
+    expected = sheet.compare([("net", bicubic)], Photos(film[1], film[3]), 2, Y, 2)
+    height = sheet.PANEL
+    np.testing.assert_array_equal(made[:height], expected[:height])
+    assert made.shape == expected.shape
+
+
 def test_a_sheet_is_without_the_photos_that_fail(photos):
     def odd(item):
         if item.index == 0:
