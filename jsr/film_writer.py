@@ -56,7 +56,11 @@ class Encoding:
 
 
 class SegmentWriter:
-    """Encodes frames of increasing times into a Matroska file."""
+    """Encodes frames of increasing times into a Matroska file.
+
+    x264 looks ahead: it alone holds some 50 frames, twice as many bytes as they have (284 MB at
+    1708x960, 8 bits). A film takes that much more memory until so many have come.
+    """
 
     def __init__(self, path: Path, encoding: Encoding):
         self.encoding = encoding

@@ -23,10 +23,9 @@ def make_sheet(
     """The sheet uint8 [H, W, 3] of `retrieval.retrieve`'s rows: of each query a block.
 
     A block has a line for each way: what is asked with, then the first of the gallery in order, the
-    right one framed. ways: by the name of the row; None asks with HR. Shown are the first SHOWN
-    queries whose ranks are not the same by all ways, then any.
+    right one framed. ways: by the name of the row; None asks with HR.
     """
-    blocks = [_block(index, rows, gallery, queries[index], ways) for index in chosen(rows)[:SHOWN]]
+    blocks = [_block(index, rows, gallery, queries[index], ways) for index in chosen(rows)]
     across = sum(block.width for block in blocks) + GAP * (len(blocks) - 1) * 4
     sheet = Image.new("RGB", (across, max(block.height for block in blocks)), "white")
     left = 0
@@ -37,9 +36,15 @@ def make_sheet(
 
 
 def chosen(rows: list[dict]) -> list[int]:
-    """The queries' indices: first those whose ranks differ between the rows."""
-    ranks = [[image["rank"] for image in row["images"]] for row in rows]
-    return sorted(range(len(ranks[0])), key=lambda i: len({row[i] for row in ranks}) == 1)
+    """The indices of at most SHOWN queries: spread over those whose ranks differ between the rows.
+
+    Where there are too few of these, over all.
+    """
+    ranks = [*zip(*([image["rank"] for image in row["images"]] for row in rows), strict=True)]
+    differing = [index for index, places in enumerate(ranks) if len(set(places)) > 1]
+    among = differing if len(differing) >= SHOWN else range(len(ranks))
+    count = min(SHOWN, len(among))
+    return [among[(2 * number + 1) * len(among) // (2 * count)] for number in range(count)]
 
 
 def _block(index: int, rows, gallery: Gallery, query: Query, ways) -> Image.Image:

@@ -15,6 +15,8 @@ from jsr.scoring import Item, read_item
 
 PANEL = 256
 CAPTION = 40
+# Pictures of so small a side are shown whole.
+SMALL = 32
 
 
 def busiest_crop(hr: np.ndarray, side: int) -> tuple[int, int]:
@@ -35,7 +37,7 @@ def make_sheet(rows: list[tuple[str, np.ndarray, list[tuple[str, np.ndarray, str
     """A sheet from rows of (photo's name, hr, panels); a panel is (title, picture, figures).
 
     Pictures are uint8 [h, w, 3], all at HR's size. Returns uint8 [H, W, 3]: for each photo HR with
-    the zoomed window marked, then the window in every panel, enlarged by whole pixels.
+    the zoomed window marked, then the window in every panel, enlarged.
     """
     strips = [_strip(name, hr, panels) for name, hr, panels in rows]
     width = max(strip.width for strip in strips)
@@ -115,9 +117,17 @@ def write_sheet(path: Path, sheet: np.ndarray) -> None:
     images.write_picture(path, images.Picture(sheet, None, None, None, None))
 
 
+def _window(hr: np.ndarray) -> tuple[int, int, int]:
+    """Top, left and side of what is enlarged."""
+    shortest = min(hr.shape[:2])
+    if shortest <= SMALL:
+        return 0, 0, shortest
+    side = min(PANEL // 4, shortest // 2)
+    return *busiest_crop(hr, side), side
+
+
 def _strip(name, hr, panels) -> Image.Image:
-    side = min(PANEL // 4, hr.shape[0] // 2, hr.shape[1] // 2)
-    top, left = busiest_crop(hr, side)
+    top, left, side = _window(hr)
     whole = Image.fromarray(np.ascontiguousarray(hr))
     ImageDraw.Draw(whole).rectangle(
         (left - 1, top - 1, left + side, top + side),

@@ -33,8 +33,14 @@ def test_each_way_has_a_line_with_the_right_picture_framed():
     assert framed == [[False, False, True, False], [False, True, False, False]]
 
 
-def test_queries_that_tell_the_ways_apart_come_first():
+def ranked(name, *ranks):
     orders = {1: ["b", "a"], 2: ["a", "b"]}
-    one = row("one", *(orders[rank] for rank in (1, 2, 2, 1)))
-    other = row("other", *(orders[rank] for rank in (1, 1, 2, 2)))
-    assert retrieval_sheet.chosen([one, other]) == [1, 3, 0, 2]
+    return row(name, *(orders[rank] for rank in ranks))
+
+
+def test_queries_are_spread_over_those_that_tell_the_ways_apart():
+    one = ranked("one", 1, 2, 2, 1, 2, 1, 1)
+    other = ranked("other", 1, 1, 1, 2, 1, 1, 1)
+    assert retrieval_sheet.chosen([one, other]) == [2, 4]
+    assert retrieval_sheet.chosen([one, one]) == [1, 5]
+    assert retrieval_sheet.chosen([ranked("one", 1)]) == [0]

@@ -248,6 +248,13 @@ def test_a_sheet_shows_every_panels_window_in_whole_pixels(photos):
     assert (made[: sheet.PANEL, :start] == (255, 0, 0)).all(-1).any()
 
 
+def test_a_sheet_shows_small_pictures_whole():
+    hr = np.zeros((24, 24, 3), np.uint8)
+    hr[-1, -1] = 255
+    panel = sheet.make_sheet([("face", hr, [("HR", hr, "")])])[: sheet.PANEL, -sheet.PANEL - 8 :]
+    assert (panel[-8:, -16:-8] == 255).all() and (panel[:-16] == 0).any()
+
+
 def test_a_sheet_has_a_strip_a_photo(photos):
     strips = [("cat", photo, [("HR", photo, "")]) for photo in photos]
     assert sheet.make_sheet(strips).shape[0] == 2 * (sheet.PANEL + sheet.CAPTION)
