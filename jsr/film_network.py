@@ -10,6 +10,9 @@ import numpy as np
 from flax import linen as nn
 
 # How many frames after the last one of a chunk are looked at, so that little is seen of its end.
+# By `tests/film_seams.py`, of a BasicVSR of 16 features and 2 blocks after 200 steps, that last
+# frame's greatest (mean) difference from the whole clip is 1.36 (0.07) levels of 256 with none,
+# 0.14 (0.01) with 2, 0.01 (0.001) with 5, 0.00 with 10. What is trained for longer may see farther.
 AHEAD = 5
 # Gives the arrays with which a later run goes on from a frame on.
 Past = Callable[[], list[np.ndarray]]
