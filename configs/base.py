@@ -95,8 +95,8 @@ def get_config() -> ConfigDict:
     # Compute the generator's blocks again for the gradient instead of keeping what they made:
     # less memory, more time (edsr, hat, rcan, rdn, rrdb, swinir).
     config.remat = False
-    # TPUs and GPUs run the generator's equal blocks as one loop and compile one round of it, which
-    # takes minutes instead of half an hour; on a CPU nothing changes (hat, swinir).
+    # TPUs and GPUs run the generator's equal blocks as one loop and compile one round of it instead
+    # of all; on a CPU nothing changes (hat, swinir).
     config.scan = False
     # Share out parameters, their optimizer's state and their average among the devices: each keeps
     # less of them; sums are of another order, and the same otherwise.

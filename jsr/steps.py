@@ -27,8 +27,8 @@ AXIS = "batch"
 def mean_of_all(grads: Any, others: Any) -> tuple[Any, Any]:
     """Means over the devices of two trees of floats, for a CPU as those of one vector.
 
-    XLA joins the sums of a tree for TPUs and GPUs; for a CPU each is a message of its own, which
-    takes half a millisecond between processes. Every number is the same.
+    XLA joins the sums of a tree for TPUs and GPUs; for a CPU each is a message of its own,
+    which processes wait for (`tests/process_overhead.py`). Every number is the same.
     """
     if not loops.written_out():
         return lax.pmean((grads, others), AXIS)

@@ -2,8 +2,8 @@
 
     python tests/process_overhead.py [ROUNDS]
 
-The pixel stage of configs/srgan.py by A B A B, three rounds by default; each turn's median of ten
-steps, and the ratio of a round.
+The pixel stage of configs/srgan.py by A B A B, three rounds by default; of each turn the median
+over means of ten steps, and the ratio of a round.
 """
 
 import os
