@@ -134,7 +134,7 @@ def get_config() -> ConfigDict:
     config.gan.disc_optimizer = optimizer(lr=1e-4)
 
     config.perceptual = ConfigDict()
-    # vgg19 | vgg16
+    # vgg19 | vgg16 | alexnet
     config.perceptual.network = "vgg19"
     # A weights file; "" looks into the cache that `python -m jsr.weights fetch vgg19` fills.
     config.perceptual.path = ""
@@ -142,7 +142,8 @@ def get_config() -> ConfigDict:
     config.perceptual.layers = ("relu5_4",)
     # A weight for each layer.
     config.perceptual.weights = (1.0,)
-    # l1 | l2, on features divided by `divisor`.
+    # l1 | l2, on features divided by `divisor`; or lpips (vgg16, alexnet), which has layers and
+    # weights of its own.
     config.perceptual.distance = "l2"
     config.perceptual.divisor = 12.75
 

@@ -91,12 +91,31 @@ def refine(config):
     config.pixel.optimizer = optimizer(lr=8e-4, b2=0.999, schedule="cosine", warmup=200, clip=1.0)
 
 
+def free(config):
+    """On freely licensed photographs alone, which one run goes through."""
+    config.licence = "CC-BY-SA-4.0"
+    config.pixel.steps = 20_000
+    config.pixel.optimizer = optimizer(lr=1e-3, b2=0.999, schedule="cosine", warmup=500, clip=1.0)
+
+
+def lpips(config):
+    """From gan on, by LPIPS itself in place of plain distances of the features that it weighs."""
+    config.init = "gan-x4"
+    config.perceptual.distance = "lpips"
+    config.gan.perceptual_weight = 5.0
+    config.gan.steps = 2_000
+    config.gan.optimizer.warmup = 200
+    config.ema = 0.995
+
+
 PRESETS = {
     **SCALES,
     "small": small,
     "base": base,
     "gan": gan,
     "refine": refine,
+    "free": free,
+    "lpips": lpips,
     "smoke": smoke_with(features=4, blocks=1),
 }
 

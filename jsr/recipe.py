@@ -241,20 +241,7 @@ class Recipe:
                 f" with: python -m jsr.weights fetch {config.network}"
             )
             return None
-        if len(config.layers) != len(config.weights):
-            raise UserError(
-                f"perceptual.weights has {len(config.weights)} values for"
-                f" {len(config.layers)} layers: give one for each"
-            )
-        layers = dict(zip(config.layers, config.weights, strict=True))
-        features = functools.partial(perceptual.make_features(config.network, layers), params)
-        return functools.partial(
-            perceptual.perceptual_loss,
-            features,
-            layers=layers,
-            distance=config.distance,
-            scale=1.0 / config.divisor,
-        )
+        return perceptual.make_loss(config, params)
 
     def _stage_optimizers(self, name: str) -> dict:
         config = self.config[name]

