@@ -54,7 +54,7 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     # sample_photos | image_folder | div2k | df2k | celeb_a | celeb_a_32 | celeb_a_128 | lfw_faces |
-    # ct, films: sample_pans | clips, or your own as "package.module:function".
+    # ct, films: sample_pans | pans | clips, or your own as "package.module:function".
     config.data.name = "sample_photos"
     # The folder that image_folder and local copies are read from; "" where none is needed. df2k
     # takes several with commas between.

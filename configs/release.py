@@ -103,7 +103,7 @@ def lpips(config):
     config.init = "gan-x4"
     config.perceptual.distance = "lpips"
     config.gan.perceptual_weight = 5.0
-    config.gan.steps = 2_000
+    config.gan.steps = 1_200
     config.gan.optimizer.warmup = 200
     config.ema = 0.995
 

@@ -3,6 +3,7 @@
     python -m jsr.main --config configs/video.py             # pans over embedded photos, 2 cores
     python -m jsr.main --config configs/video.py:picture     # the same without a past
     python -m jsr.main --config configs/video.py:bd          # LR as papers on Vid4 make it
+    python -m jsr.main --config configs/video.py:pans --config.data.dir PHOTOS
     python -m jsr.main --config configs/video.py:clips --config.data.dir FILMS
     python -m jsr.main --config configs/video.py:basicvsr,clips --config.data.dir REDS     # GPUs
 
@@ -43,6 +44,12 @@ def picture(config):
     config.generator.hparams = {"features": 32, "blocks": 7, **light}
     config.data.batch_size = config.data.batch_size * config.data.frames
     config.data.frames = 1
+
+
+def pans(config):
+    """Windows that move over the photographs of a folder given by --config.data.dir."""
+    config.data.name = "pans"
+    config.licence = ""
 
 
 def clips(config):
@@ -91,7 +98,14 @@ def smoke_clips(config):
     config.data.batch_size = 4
 
 
-PRESETS = {"picture": picture, "clips": clips, "bd": bd, "reds": reds, "basicvsr": basicvsr}
+PRESETS = {
+    "picture": picture,
+    "pans": pans,
+    "clips": clips,
+    "bd": bd,
+    "reds": reds,
+    "basicvsr": basicvsr,
+}
 PRESETS |= {"smoke": smoke_clips}
 
 

@@ -189,6 +189,14 @@ def test_folders_of_frames(root):
     assert open_photos("clips", "test", str(root)).names[0] == "test/t/000000"
 
 
+def test_clips_of_test_alone_can_be_scored(tmp_path, monkeypatch):
+    monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
+    write_clip(tmp_path / "films" / "test" / "t")
+    assert len(open_photos("clips", "test", str(tmp_path / "films"))) == 3
+    with pytest.raises(UserError, match="test/ but no train/ with clips beside it"):
+        open_photos("clips", "train", str(tmp_path / "films"))
+
+
 def test_a_film_is_cut_where_the_shot_changes(root):
     dark = [frame // 8 for frame in moving(18, 24, 32)]
     film = [*moving(20, 24, 32), *moving(3, 24, 32), *dark]

@@ -246,6 +246,16 @@ def test_sub_folders_that_make_up_no_splits_are_named():
         split_pictures(["train/a.png", "val/b.png", "test/c.png"])
     with pytest.raises(UserError, match="test/ but no train/"):
         split_pictures(["test/a.png", "b.png", "c.png", "d.png"])
+    with pytest.raises(UserError, match=r"b\.png belongs to no split: with test/ there"):
+        split_pictures(["test/a.png", "b.png"], "test")
+
+
+def test_a_test_split_alone_can_be_scored_but_not_trained_on(tmp_path):
+    assert split_pictures(["test/a.png"], "test") == {"test": ["test/a.png"]}
+    save(tmp_path / "test" / "a.png", 20, 30)
+    assert open_photos("image_folder", "test", str(tmp_path)).names == ["test/a.png"]
+    with pytest.raises(UserError, match="test/ but no train/"):
+        open_photos("image_folder", "train", str(tmp_path))
 
 
 def test_a_changed_folder_is_prepared_anew_and_an_unchanged_one_is_not(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import runs
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from jsr.clips import list_clips
@@ -72,3 +73,17 @@ def test_splits_share_no_photograph(tmp_path, monkeypatch):
     assert not films[0] & films[1] and not (films[0] | films[1]) & films[2]
     test = open_photos("sample_pans", "test", None)
     assert test[0].shape == (160, 160, 3) and len(test) == 30
+
+
+def test_pans_over_the_photographs_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match="pans needs data_dir"):
+        open_photos("pans", "train", None)
+    for split, shade in zip(pans.CLIPS, (60, 120, 180), strict=True):
+        (tmp_path / "photos" / split).mkdir(parents=True)
+        picture = Image.new("RGB", (240, 260), (shade, shade, shade))
+        picture.save(tmp_path / "photos" / split / "plain.png")
+    films = open_photos("pans", "valid", str(tmp_path / "photos"))
+    assert films.names == [f"valid/plain.png-0/{i:03d}" for i in range(8)]
+    assert films[3].shape == (160, 160, 3) and np.all(films[3] == 120)
+    assert len(list_clips(open_photos("pans", "train", str(tmp_path / "photos")).names)) == 3

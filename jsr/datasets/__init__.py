@@ -17,6 +17,7 @@ SPLITS = ("train", "valid", "test")
 DATASETS = {
     "sample_photos": "jsr.datasets.sample_photos:open_split",
     "sample_pans": "jsr.datasets.pans:open_split",
+    "pans": "jsr.datasets.pans:open_folder",
     "clips": "jsr.datasets.clips:open_split",
     "image_folder": "jsr.datasets.image_folder:open_split",
     "div2k": "jsr.datasets.published:open_div2k",

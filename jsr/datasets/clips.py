@@ -79,7 +79,7 @@ def open_split(split: str, data_dir: str | None) -> Photos:
     root = Path(data_dir).expanduser().resolve()
     if not root.is_dir():
         raise UserError(f"data_dir {data_dir} is no folder")
-    splits = _split_clips(root)
+    splits = _split_clips(root, split)
     folder = cache_dir() / _fingerprint(root, splits)
     builder = prepare(lambda: Clips(root, splits, data_dir=folder))
     source = builder.as_data_source(split)
@@ -205,12 +205,12 @@ def _check_clips(frames: Photos, split: str) -> None:
             raise UserError(f"{name} ({split}) has one frame: a clip has two or more; take it out")
 
 
-def _split_clips(root: Path) -> dict[str, list[str]]:
+def _split_clips(root: Path, split: str) -> dict[str, list[str]]:
     sources = list_sources(root)
     if not sources:
         raise UserError(f"{root}: has neither folders of frames nor films in it")
     try:
-        return split_pictures(sources)
+        return split_pictures(sources, split)
     except UserError as error:
         raise UserError(f"{root}: {str(error).replace('pictures', 'clips')}") from error
 

@@ -1,7 +1,8 @@
 """Any folder of pictures: nested, of mixed sizes, gray, palette or with alpha.
 
 Splits: a folder whose top holds `train/` (and, if it has them, `valid/` and `test/`) says itself
-which picture belongs where; a split without its own sub-folder takes its share of `train/`. Any
+which picture belongs where; a split without its own sub-folder takes its share of `train/`, and
+`test/` or `valid/` alone can be scored, not trained on. Any
 other folder is split by a hash of each picture's path: 90 % train, 5 % valid, 5 % test, at least
 one in each. A picture keeps its split when others are added (where there are fewer than about 60,
 the one picture of valid or of test may change).
@@ -60,7 +61,7 @@ def open_split(split: str, data_dir: str | None) -> Photos:
     root = Path(data_dir).expanduser().resolve()
     if not root.is_dir():
         raise UserError(f"data_dir {data_dir} is no folder")
-    return open_listing(root, split_pictures(_relative(list_pictures(root), root)), split)
+    return open_listing(root, split_pictures(_relative(list_pictures(root), root), split), split)
 
 
 def open_listing(root: Path, splits: dict[str, list[str]], split: str) -> Photos:
@@ -73,23 +74,26 @@ def open_listing(root: Path, splits: dict[str, list[str]], split: str) -> Photos
     return Photos(names, sizes, lambda i: read_rgb(root / names[i]))
 
 
-def split_pictures(paths: list[str]) -> dict[str, list[str]]:
+def split_pictures(paths: list[str], split: str = "train") -> dict[str, list[str]]:
     """Say which split each picture belongs to: split -> paths, from paths relative to the folder.
 
+    A folder without train/ has the splits whose sub-folders are there, if `split` is one of them.
     Raises UserError when a split would stay empty or a picture belongs to none.
     """
     tops = {top: [path for path in paths if path.startswith(f"{top}/")] for top in SPLITS}
     given = {top: below for top, below in tops.items() if below}
     if not given:
         return _split_by_hash(paths, ("valid", "test"))
-    if "train" not in given:
+    if "train" not in given and split not in given:
         raise UserError(f"there is {next(iter(given))}/ but no train/ with pictures beside it")
     stray = sorted(set(paths).difference(*given.values()))
     if stray:
         raise UserError(
-            f"{stray[0]} belongs to no split: with train/ there, every picture must be in train/, "
-            "valid/ or test/"
+            f"{stray[0]} belongs to no split: with {next(iter(given))}/ there, every picture must"
+            " be in train/, valid/ or test/"
         )
+    if "train" not in given:
+        return given
     missing = tuple(split for split in SPLITS if split not in given)
     return given | _split_by_hash(given["train"], missing)
 

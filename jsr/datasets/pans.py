@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from jsr.datasets import Photos, sample_photos
+from jsr.datasets import Photos, image_folder, sample_photos
 from jsr.errors import UserError
 
 # Of each split: clips a photograph, and frames a clip.
@@ -100,9 +100,16 @@ def open_split(split: str, data_dir: str | None) -> Photos:
     if data_dir:
         raise UserError(
             f"sample_pans come with jsr and need no data_dir (it is {data_dir}): use the dataset"
-            " clips for films of your own"
+            " pans for photographs of your own, clips for films"
         )
     return make_pans(sample_photos.open_split(split, None), *CLIPS[split])
+
+
+def open_folder(split: str, data_dir: str | None) -> Photos:
+    """Pans over the photographs below `data_dir`, whose splits are those of `image_folder`."""
+    if not data_dir:
+        raise UserError("pans needs data_dir: the folder that holds the photographs")
+    return make_pans(image_folder.open_split(split, data_dir), *CLIPS[split])
 
 
 def _between(limits: tuple[float, float], share: float) -> float:
