@@ -18,8 +18,9 @@ def seeds_row(rows: list[dict]) -> dict:
     rows = _on_shared_images(rows)
     images = [_mean_image(seeds) for seeds in zip(*(row["images"] for row in rows), strict=True)]
     figures = [key for key in images[0] if key != "name"]
-    measured = [key for key in tables.FIGURES if key in rows[0] and key not in figures]
-    labels = {key: value for key, value in rows[0].items() if key not in (*figures, "images")}
+    measured = [key for key in tables.FIGURES if all(key in r for r in rows) and key not in figures]
+    others = (*figures, *tables.FIGURES, "images")
+    labels = {key: value for key, value in rows[0].items() if key not in others}
     labels["weights"] = "+".join(str(row.get("weights", "")) for row in rows)
     deviations = {key: float(np.std([row[key] for row in rows], ddof=1)) for key in figures}
     means = {key: float(np.mean([row[key] for row in rows])) for key in (*figures, *measured)}

@@ -5,7 +5,8 @@
 
 The config's file has GRID: {name: function that changes the config}. Each choice and seed is a run
 of its own in WORKDIR/CHOICE-SEED, trained and scored as `python -m jsr.main` does; runs that are
-there are not trained again. The table has the means and deviations over the seeds.
+there are not trained again. The table has the means and deviations over the seeds, and the minutes
+that a run took, compiling and scoring included; a run that was interrupted has none.
 
 Seeds are not vmapped: four of configs/sweep.py's network in one program take 2.2 times the
 processor time that they take one after another, for XLA makes grouped convolutions of them.
@@ -27,6 +28,9 @@ from jsr.errors import PartlyDone, UserError
 from jsr.models import make_model
 from jsr.train import train
 from jsr.whole_files import write_whole
+
+# In a run's folder: how long it took, from its start to its table.
+TIMES = "minutes.json"
 
 
 def define_flags() -> None:
@@ -52,7 +56,7 @@ def main(config, grid: dict, options) -> None:
     failed, began = {}, time.monotonic()
     for workdir, (_, changed) in runs.items():
         try:
-            if train(changed, workdir) is None:
+            if _timed(changed, workdir) is None:
                 print("stopped: rerun the same command to go on")
                 return
         except PartlyDone as error:
@@ -95,13 +99,28 @@ def _names(grid: dict, words: str | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _timed(config, workdir: Path):
+    """What `train` returns; how long a run took that went through in one go is kept beside it."""
+    fresh, began = not workdir.exists(), time.monotonic()
+    table = train(config, workdir)
+    if fresh and table is not None and parallel.process_index() == 0:
+        minutes = (time.monotonic() - began) / 60
+        write_whole(workdir / TIMES, json.dumps({"minutes": minutes}).encode())
+    return table
+
+
+def _row(workdir: Path, row: dict) -> dict:
+    times = workdir / TIMES
+    return row | json.loads(times.read_text()) if times.exists() else row
+
+
 def _show(config, folder: Path, ended: dict[Path, str], numbers: range, seconds: float) -> None:
     stage = f"{config.stages[-1]} stage"
     found: dict[str, list[dict]] = {}
     for workdir, name in ended.items():
         rows = json.loads((workdir / "table.json").read_text())["rows"]
         found.setdefault("bicubic", [row for row in rows if row["name"] == "bicubic"])
-        found.setdefault(name, []).extend(row for row in rows if row["name"] == stage)
+        found.setdefault(name, []).extend(_row(workdir, r) for r in rows if r["name"] == stage)
     if not found:
         return
     rows = [

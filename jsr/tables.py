@@ -48,6 +48,7 @@ FIGURES = {
     "warping_error": Figure("warping error", 5, "low"),
     "megapixels_per_second": Figure("SR MP/s", 2, "high"),
     "memory_mb": Figure("peak MB", 0, "low"),
+    "minutes": Figure("minutes", 1, "low"),
 }
 
 

@@ -28,7 +28,7 @@ def fake_train(config, workdir):
     """The table of a run whose PSNR is told by its seed."""
     if config.pixel.optimizer.name == "sgd" and config.seed == 1:
         raise PartlyDone("not finite")
-    workdir.mkdir(parents=True)
+    workdir.mkdir(parents=True, exist_ok=True)
     rows = []
     for name, psnr in (("bicubic", 20.0), ("pixel stage", 30.0 + config.seed)):
         images = [{"name": "a", "psnr": psnr - 1, "ssim": 0.5}]
@@ -61,6 +61,21 @@ def test_the_table_has_means_and_deviations_over_the_seeds(tmp_path, monkeypatch
     assert rows[1]["seeds"] == 3
     assert (rows[1]["psnr"], rows[1]["std"]["psnr"]) == (31.0, 1.0)
     assert "std" not in rows[0]
+
+
+def test_the_table_tells_the_minutes_of_runs_that_went_through(tmp_path, monkeypatch, capsys):
+    clock = iter(range(0, 6000, 60))
+    monkeypatch.setattr(sweep, "train", fake_train)
+    monkeypatch.setattr(sweep.time, "monotonic", lambda: next(clock))
+    sweep.main(tiny(), GRID, options(tmp_path, "plain,mish"))
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert [row.get("minutes") for row in rows] == [None, 1.0, 1.0]
+    assert "minutes" in capsys.readouterr().out
+    # Runs that are there keep theirs; of one that was interrupted nobody knows.
+    (tmp_path / "mish-0" / sweep.TIMES).unlink()
+    sweep.main(tiny(), GRID, options(tmp_path, "plain,mish"))
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert [row.get("minutes") for row in rows] == [None, 1.0, None]
 
 
 def test_a_run_that_fails_is_named_and_left_out(tmp_path, monkeypatch, capsys):

@@ -1,0 +1,82 @@
+"""What makes a network good soonest: the shipped small-x4 for a few minutes, one thing changed.
+
+    python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS
+    python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS --choices plain,l2
+
+Every choice sees as many pixels, which takes about as long (the table tells the minutes of each);
+what needs less time for them may see more. Rates fall over the steps that a choice has.
+"""
+
+from configs.base import apply_presets, smoke
+from configs.release import get_config as release_config
+
+STEPS = 2_000
+
+
+def get_config(presets: str = ""):
+    config = release_config("small,x4")
+    config.name = "fixed_time"
+    config.pixel.optimizer.update(schedule="cosine", warmup=100)
+    equal_pixels(config)
+    return apply_presets(config, presets, PRESETS)
+
+
+def equal_pixels(config, share=1.0):
+    """Steps for `share` times the pixels of STEPS batches of 16 crops of 24x24."""
+    pixels = config.data.batch_size * config.data.patch**2
+    config.pixel.steps = round(share * STEPS * 16 * 24**2 / pixels)
+    config.eval_every = config.save_every = config.pixel.steps
+
+
+def plain(config):
+    """Batches of 16 crops of 24x24, L1, Adam at 1e-3, falling, averaged over 1,000 steps."""
+
+
+def data(**keys):
+    def change(config):
+        config.data.update(keys)
+        equal_pixels(config)
+
+    return change
+
+
+def pixel(**keys):
+    return lambda config: config.pixel.update(keys)
+
+
+def rate(lr, **keys):
+    return lambda config: config.pixel.optimizer.update(lr=lr, **keys)
+
+
+def averaged(decay):
+    return lambda config: config.update(ema=decay)
+
+
+def unbranched(config):
+    """The folded network itself, without branches to be summed."""
+    config.generator.name = "ecbsr_plain"
+
+
+def bfloat16(config):
+    config.dtype = "bfloat16"
+
+
+GRID = {
+    "plain": plain,
+    "constant": rate(1e-3, schedule="constant"),
+    "lr_5e-4": rate(5e-4),
+    "lr_2e-3": rate(2e-3),
+    "batch_8": data(batch_size=8),
+    "batch_4": data(batch_size=4),
+    "batch_32": data(batch_size=32),
+    "patch_16": data(patch=16),
+    "patch_36": data(patch=36),
+    "patch_48": data(patch=48),
+    "ema_0.99": averaged(0.99),
+    "no_ema": averaged(0.0),
+    "l2": pixel(pixel_loss="l2"),
+    "charbonnier": pixel(pixel_loss="charbonnier"),
+    "unbranched": unbranched,
+    "bfloat16": bfloat16,
+}
+PRESETS = {**GRID, "smoke": smoke}
