@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from skimage.feature import hog
 
-from jsr import perceptual
+from jsr import feature_weights, perceptual
 from jsr.errors import UserError
 from jsr.resize import imresize, to_uint8
 
@@ -34,7 +34,7 @@ def make_vectors(name: str, path: str | None = None) -> Features:
         return lambda pictures: np.stack([_handmade(picture) for picture in pictures])
     if name not in NETWORKS:
         raise UserError(f"features {name!r} are unknown; known: {HANDMADE}, {', '.join(NETWORKS)}")
-    params = perceptual.load_features(name, path)
+    params = feature_weights.load_features(name, path)
     if params is None:
         raise UserError(
             f"no weights of {name} here: give their file by --features_file, get them once with"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jsr import color, hounsfield, losses, parallel, perceptual, state, steps
+from jsr import color, feature_weights, hounsfield, losses, parallel, perceptual, state, steps
 from jsr.config_rules import check_config
 from jsr.errors import UserError
 from jsr.feed import Feed
@@ -234,7 +234,7 @@ class Recipe:
         wanted = [self.config[name].perceptual_weight for name in self.config.stages]
         if not any(wanted):
             return None
-        params = perceptual.load_features(config.network, config.path or None)
+        params = feature_weights.load_features(config.network, config.path or None)
         if params is None:
             self.notes.append(
                 f"the perceptual loss is off: no weights of {config.network} here; get them once"

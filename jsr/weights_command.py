@@ -40,11 +40,11 @@ def main(words: list[str]) -> None:
 
 
 def _fetch(network: str, file: str | None = None) -> None:
-    from jsr import perceptual
+    from jsr import feature_weights
 
-    if file is None and network in perceptual.URLS:
-        print(f"downloading {perceptual.URLS[network]}, {MEGABYTES[network]} MB", flush=True)
-    print(f"{network} is in {perceptual.fetch_features(network, file)}")
+    if file is None and network in feature_weights.URLS:
+        print(f"downloading {feature_weights.URLS[network]}, {MEGABYTES[network]} MB", flush=True)
+    print(f"{network} is in {feature_weights.fetch_features(network, file)}")
 
 
 def _show(spec: str) -> None:

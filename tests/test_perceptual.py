@@ -16,16 +16,10 @@ import pytest
 from test_torch_files import save_state_dict
 
 from configs.base import get_config
-from jsr import perceptual
+from jsr import feature_weights
 from jsr.errors import UserError
-from jsr.perceptual import (
-    fetch_features,
-    load_features,
-    make_features,
-    make_loss,
-    make_lpips,
-    perceptual_loss,
-)
+from jsr.feature_weights import fetch_features, load_features
+from jsr.perceptual import make_features, make_loss, make_lpips, perceptual_loss
 from jsr.torch_files import read_state_dict
 
 SHARED = Path(os.environ.get("JSR_SHARED", "../shared"))
@@ -368,7 +362,7 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
 def serve(monkeypatch, path, digest):
     """Let the URL of VGG19 be a local file with a digest in its name, as torchvision's have."""
     served = path.rename(path.with_name(f"vgg19-{digest}.pth"))
-    monkeypatch.setitem(perceptual.URLS, "vgg19", served.as_uri())
+    monkeypatch.setitem(feature_weights.URLS, "vgg19", served.as_uri())
     return served
 
 
@@ -390,7 +384,7 @@ def test_a_damaged_download_leaves_nothing_behind(tmp_path, monkeypatch, cache):
 
 def test_without_a_network_the_message_says_what_to_do(tmp_path, monkeypatch, cache):
     url = (tmp_path / "absent" / "vgg19-dcbb9e9d.pth").as_uri()
-    monkeypatch.setitem(perceptual.URLS, "vgg19", url)
+    monkeypatch.setitem(feature_weights.URLS, "vgg19", url)
     with pytest.raises(UserError) as caught:
         fetch_features("vgg19")
     for part in (url, "jsr.weights fetch vgg19 vgg19-dcbb9e9d.pth", str(cache)):

@@ -11,7 +11,7 @@ import runs
 from safetensors.numpy import load_file
 from tiny_network import make_network
 
-from jsr import perceptual, weights, weights_command
+from jsr import feature_weights, weights, weights_command
 from jsr.errors import UserError
 from jsr.models import make_model
 
@@ -51,9 +51,9 @@ def test_fetch_says_first_what_it_downloads(monkeypatch, capsys, tmp_path):
         told.append(capsys.readouterr().out)
         return tmp_path / f"{network}-{source}"
 
-    monkeypatch.setattr(perceptual, "fetch_features", fetch)
+    monkeypatch.setattr(feature_weights, "fetch_features", fetch)
     weights_command.main(["fetch", "vgg19"])
-    assert perceptual.URLS["vgg19"] in told[0] and "575 MB" in told[0]
+    assert feature_weights.URLS["vgg19"] in told[0] and "575 MB" in told[0]
     assert str(tmp_path / "vgg19-None") in capsys.readouterr().out
     weights_command.main(["fetch", "alexnet", "here.pth"])
     assert told[1] == ""
@@ -61,7 +61,7 @@ def test_fetch_says_first_what_it_downloads(monkeypatch, capsys, tmp_path):
 
 
 def test_every_download_has_its_size():
-    assert weights_command.MEGABYTES.keys() == perceptual.URLS.keys()
+    assert weights_command.MEGABYTES.keys() == feature_weights.URLS.keys()
 
 
 @pytest.mark.parametrize(
