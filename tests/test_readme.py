@@ -16,6 +16,7 @@ from jsr.weights import save_network
 
 README = (runs.ROOT / "README.md").read_text()
 INSIDE = (runs.ROOT / "jsr/README.md").read_text()
+PAGES = ["README.md", "launch/README.md", "jsr/README.md", "jsr/bench.md", "jsr/zoo.md"]
 BLOCKS = re.findall(r"```python\n(.*?)```", README + INSIDE, re.DOTALL)
 
 
@@ -52,13 +53,15 @@ def test_your_own_network_dataset_and_loss(here):
     assert "pixel stage" in table and "mine:noise" in table
 
 
-def test_every_path_and_command_that_it_names_is_there():
-    for path in re.findall(r"`((?:jsr|configs|launch|tests)/[\w./]+)`", README):
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_and_command_that_it_names_is_there(page):
+    text = (runs.ROOT / page).read_text()
+    for path in re.findall(r"`((?:jsr|configs|launch|tests)/[\w./]+)`", text):
         assert (runs.ROOT / path).exists(), path
-    for module in re.findall(r"python -m (jsr\.\w+)", README):
+    for module in re.findall(r"python -m (jsr\.\w+)", text):
         assert importlib.util.find_spec(module), module
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (runs.ROOT / path).exists(), path
+    for path in re.findall(r"\]\((?!https:)(.*?)\)", text):
+        assert (runs.ROOT / page).parent.joinpath(path).exists(), path
 
 
 def test_the_tree_names_every_file():

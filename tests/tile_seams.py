@@ -1,6 +1,14 @@
 """How far tiles are from the whole picture, for networks that see farther than tiles overlap.
 
 python tests/tile_seams.py PICTURE WEIGHTS [WEIGHTS ...]
+
+Of the embedded astronaut's first 300x300, in levels of 256:
+
+greatest (mean)   overlap 8     16            32            64
+IMDN              19.7 (.244)   19.2 (.227)   12.3 (.139)    8.8 (.093)
+RLFN              31.1 (.281)   31.2 (.268)   14.7 (.112)    8.0 (.066)
+RFDN              22.6 (.266)   23.5 (.256)    6.8 (.069)    4.0 (.040)
+BSRN              41.2 (.299)   36.0 (.280)   15.7 (.131)    9.3 (.079)
 """
 
 import sys
