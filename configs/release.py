@@ -91,6 +91,14 @@ def refine(config):
     config.pixel.optimizer = optimizer(lr=8e-4, b2=0.999, schedule="cosine", warmup=200, clip=1.0)
 
 
+def from_x4(config):
+    """From base-x4 on, at another scale: all but the upsampler is there."""
+    config.init = "base-x4"
+    config.pixel.steps = 2_400
+    config.eval_every = config.save_every = 600
+    config.ema = 0.998
+
+
 def free(config):
     """On freely licensed photographs alone, which one run goes through."""
     config.licence = "CC-BY-SA-4.0"
@@ -114,6 +122,7 @@ PRESETS = {
     "base": base,
     "gan": gan,
     "refine": refine,
+    "from_x4": from_x4,
     "free": free,
     "lpips": lpips,
     "smoke": smoke_with(features=4, blocks=1),
