@@ -86,6 +86,7 @@ def get_config() -> ConfigDict:
     config.generator.hparams = ConfigDict()
     # How its kernels start: he | he_tenth | xavier | orthogonal; "" as the network has it.
     config.generator.initializer = ""
+    # srgan | vgg_style | conditional | patchgan | unet
     config.discriminator = ConfigDict()
     config.discriminator.name = "srgan"
     config.discriminator.hparams = ConfigDict()

@@ -3,8 +3,8 @@
     python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS
     python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS --choices plain,l2
 
-Every choice sees as many pixels, which takes about as long (the table tells the minutes of each);
-what needs less time for them may see more. Rates fall over the steps that a choice has.
+Every choice sees as many pixels, which takes about as long (the table tells the minutes of each).
+Rates fall, and averages reach, over the steps that a choice has.
 """
 
 from configs.base import apply_presets, smoke
@@ -16,28 +16,28 @@ STEPS = 2_000
 def get_config(presets: str = ""):
     config = release_config("small,x4")
     config.name = "fixed_time"
+    config.pixel.steps = STEPS
     config.pixel.optimizer.update(schedule="cosine", warmup=100)
     equal_pixels(config)
     return apply_presets(config, presets, PRESETS)
 
 
-def equal_pixels(config, share=1.0):
-    """Steps for `share` times the pixels of STEPS batches of 16 crops of 24x24."""
-    pixels = config.data.batch_size * config.data.patch**2
-    config.pixel.steps = round(share * STEPS * 16 * 24**2 / pixels)
+def equal_pixels(config, patch=24, batch_size=16):
+    """Crops and batches of other sizes, for as many pixels."""
+    pixels = config.data.patch**2 * config.data.batch_size
+    config.data.update(patch=patch, batch_size=batch_size)
+    config.pixel.steps = max(1, config.pixel.steps * pixels // (patch**2 * batch_size))
     config.eval_every = config.save_every = config.pixel.steps
+    # Of the random start a share of exp(-10) is left in it.
+    config.ema = max(0.0, 1 - 10 / config.pixel.steps)
 
 
 def plain(config):
-    """Batches of 16 crops of 24x24, L1, Adam at 1e-3, falling, averaged over 1,000 steps."""
+    """Batches of 16 crops of 24x24, L1, Adam at 1e-3, falling; the average of the last tenth."""
 
 
 def data(**keys):
-    def change(config):
-        config.data.update(keys)
-        equal_pixels(config)
-
-    return change
+    return lambda config: equal_pixels(config, **keys)
 
 
 def pixel(**keys):
@@ -72,7 +72,7 @@ GRID = {
     "patch_16": data(patch=16),
     "patch_36": data(patch=36),
     "patch_48": data(patch=48),
-    "ema_0.99": averaged(0.99),
+    "ema_0.98": averaged(0.98),
     "no_ema": averaged(0.0),
     "l2": pixel(pixel_loss="l2"),
     "charbonnier": pixel(pixel_loss="charbonnier"),

@@ -63,7 +63,7 @@ def gan(config):
     Features, their weights and the adversarial weight are Real-ESRGAN's (Wang et al. 2021, section
     4.1), whose VGG is VGG19; the pixel loss has ten times its weight there, against false colours.
     """
-    config.init = "base-x4"
+    config.init = f"base-x{config.scale}"
     config.stages = ("gan",)
     config.discriminator.name = "patchgan"
     config.discriminator.hparams = {"features": 64, "conditional": True}
@@ -107,8 +107,8 @@ def free(config):
 
 
 def lpips(config):
-    """From gan on, by LPIPS itself in place of plain distances of the features that it weighs."""
-    config.init = "gan-x4"
+    """gan by LPIPS itself in place of plain distances of the features that it weighs."""
+    gan(config)
     config.perceptual.distance = "lpips"
     config.gan.perceptual_weight = 5.0
     config.gan.steps = 1_200

@@ -2,7 +2,7 @@
 
     python -m jsr.main --config configs/srgan.py                         # embedded photos, 2 cores
     python -m jsr.main --config configs/srgan.py:folder --config.data.dir PHOTOS
-    python -m jsr.main --config configs/srgan.py:div2k                   # the paper's, one GPU
+    python -m jsr.main --config configs/srgan.py:div2k --config.data.dir DIV2K     # for one GPU
 
 Expected: on the embedded photos the table in README.md, in under five minutes on two cores.
 """

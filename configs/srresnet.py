@@ -2,7 +2,7 @@
 
     python -m jsr.main --config configs/srresnet.py                      # embedded photos, 2 cores
     python -m jsr.main --config configs/srresnet.py:folder --config.data.dir PHOTOS
-    python -m jsr.main --config configs/srresnet.py:div2k                # the paper's, one GPU
+    python -m jsr.main --config configs/srresnet.py:div2k --config.data.dir DIV2K  # for one GPU
 
 Expected: the table in README.md for the embedded photos.
 """
