@@ -5,7 +5,7 @@ from pathlib import Path
 from jsr.errors import UserError
 
 FOLDER = Path(__file__).parent / "shipped"
-# From the best on pictures as they are.
+# The defaults, the best on pictures as they are first.
 KINDS = ("base", "small")
 
 

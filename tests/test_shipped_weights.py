@@ -76,6 +76,7 @@ def test_nothing_that_was_trained_on_is_like_a_benchmark_s_picture():
         ("small-x4", "set5", 31.23, 0.8808),
         ("small-x4", "set14", 28.03, 0.7669),
         ("small-x4", "bsd100", 27.24, 0.7242),
+        ("free-x4", "set5", 30.51, 0.8652),
         ("base-x4", "set5", 31.59, 0.8865),
         ("base-x4", "set14", 28.21, 0.7717),
         ("gan-x4", "set5", 30.20, 0.8558),
