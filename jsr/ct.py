@@ -43,12 +43,13 @@ class Way:
     """What enlarges slices: `way(hu)` takes HU [h, w, 1] of any type, and `scale` says by how much.
 
     adversarial: whether its network comes from a GAN stage. Raises UserError for weights that are
-    not of CT.
+    not of CT, and when called for an output that is not finite.
     """
 
     def __init__(self, spec: str | None, scale: int | None, tile: int = 0):
         if not spec:
             raise UserError("--weights is missing: a training's workdir, or a classical way")
+        self._spec = spec
         if spec in methods.CLASSICAL and not Path(spec).exists():
             if scale is None:
                 raise UserError(f"--weights {spec} enlarges by any scale: give --scale 4")
@@ -68,7 +69,11 @@ class Way:
 
     def __call__(self, hu: np.ndarray) -> np.ndarray:
         """HU [h, w, 1] to [h * scale, w * scale, 1], whole ones: float64."""
-        sr = hounsfield.to_hu(self._method.enlarge(hounsfield.to_levels(hu), self.scale))
+        try:
+            levels = self._method.enlarge(hounsfield.to_levels(hu), self.scale)
+        except FloatingPointError as error:
+            raise UserError(f"--weights {self._spec}: {error}: use other weights") from error
+        sr = hounsfield.to_hu(levels)
         near = hu.astype(np.float64).repeat(self.scale, 0).repeat(self.scale, 1)
         return np.where((near < hounsfield.LOW) | (near > hounsfield.HIGH), near, sr)
 

@@ -25,11 +25,13 @@ def weights(tmp_path_factory) -> Path:
     return save(tmp_path_factory.mktemp("weights") / "ct.safetensors", "ct", stage="pixel")
 
 
-def save(path: Path, channels: str, **more) -> Path:
+def save(path: Path, channels: str, factor: float = 1, **more) -> Path:
+    """A small network whose weights are multiplied by `factor`."""
     hparams = {"scale": 2, "features": 4, "blocks": 1, "base": "bicubic"}
     depth = 1 if channels == "ct" else 3
     module = make_model("msrresnet", **hparams)
     variables = module.init(jax.random.key(0), np.zeros((1, 8, 8, depth)))
+    variables = jax.tree.map(lambda x: x * factor, variables)
     facts = {"model": "msrresnet", "hparams": hparams, "scale": 2, "channels": channels}
     facts |= {"protocol": "ct" if channels == "ct" else "y", "licence": "", "data": ""}
     save_network(path, variables, {**facts, **more})
@@ -114,6 +116,15 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path, weights):
     with pytest.raises(UserError, match="has no pixel data"):
         run(source, tmp_path / "out", weights)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "photo.safetensors"}
+
+
+@pytest.mark.parametrize("tile", [0, 8])
+def test_diverged_weights_are_one_line(tmp_path, tile):
+    source = scans.write_series(tmp_path / "in", scans.volume(2))
+    weights = save(tmp_path / "huge.safetensors", "ct", factor=1e30)
+    with pytest.raises(UserError, match=r"huge\.safetensors: the network's output is not finite"):
+        run(source, tmp_path / "out", weights, tile=tile)
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "huge.safetensors"}
 
 
 def test_photographs_and_ct_are_not_mixed_up(weights):
