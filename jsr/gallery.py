@@ -20,7 +20,7 @@ CROP, CROPS = 80, 28
 # Queries are made of crops whose gray deviates by so many levels: one of empty sky is as good as
 # another, and nobody looks for it.
 CONTRAST = 10.0
-# Pixels of LR that a query must have at least.
+# Pixels that a picture must have at 1/scale at least; a query has less of it by its shift.
 SMALLEST = 8
 # Pictures are the same, for a ranking, where both measures of near_duplicates say so.
 BITS, CORRELATION = 4, 0.99
@@ -55,9 +55,9 @@ def open_gallery(folder: str | None, scale: int) -> Gallery:
     Of those, queries are made of the splits valid and test alone, where there is something to see.
     What cannot be read, is too small for a query at that scale, or shows the same as an earlier
     picture (a mirror image, too) is left out and named. Raises UserError where fewer than two are
-    left.
+    left, and for a scale at which the crops are too small.
     """
-    gallery = _open_folder(Path(folder), scale) if folder else _embedded()
+    gallery = _open_folder(Path(folder), scale) if folder else _embedded(scale)
     gallery = _distinct(gallery)
     if len(gallery.photos) < 2 or not gallery.asked:
         faults = "; ".join([*gallery.unreadable, *gallery.same][:3])
@@ -118,7 +118,12 @@ def _open_folder(folder: Path, scale: int) -> Gallery:
     return Gallery(folder.name, photos, [*range(len(names))], unreadable)
 
 
-def _embedded() -> Gallery:
+def _embedded(scale: int) -> Gallery:
+    if SMALLEST * scale > CROP:
+        raise UserError(
+            f"--scale {scale} is too much for the embedded crops of {CROP}x{CROP} pixels: at most"
+            f" {CROP // SMALLEST}, or give larger pictures by --gallery"
+        )
     names, crops, asked = [], [], []
     for split in SPLITS:
         photos = open_photos("sample_photos", split, None)

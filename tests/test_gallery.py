@@ -90,3 +90,15 @@ def test_embedded_queries_are_of_held_out_crops_with_something_to_see(monkeypatc
     # train and valid have names of five letters, and so the same crops; flat ones are one.
     assert found.photos.names == ["train/0-0", f"train/{CROP}-0", "test/0-0"]
     assert [found.photos.names[index] for index in found.asked] == ["test/0-0"]
+
+
+@pytest.mark.parametrize("scale", [11, 40, 80])
+def test_embedded_crops_are_too_small_for_large_scales(scale):
+    with pytest.raises(UserError, match=f"--scale {scale} is too much for .* 80x80 .*: at most 10"):
+        open_gallery(None, scale)
+
+
+def test_nothing_that_can_be_read_is_told(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG no picture")
+    with pytest.raises(UserError, match=r"two different pictures or more \(.*broken.png"):
+        open_gallery(str(tmp_path), 8)
