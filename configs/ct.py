@@ -1,8 +1,8 @@
 """CT slices in Hounsfield units: a small network of one channel, the pixel stage alone.
 
     python -m jsr.main --config configs/ct.py               # pydicom's slices, 2 cores
-    python -m jsr.main --config configs/ct.py:folder --config.data.dir DICOM   # split by patient
-    python -m jsr.main --config configs/ct.py:folder,gan --config.data.dir DICOM
+    python -m jsr.main --config configs/ct.py:folder --config.data.dir SCANS   # split by patient
+    python -m jsr.main --config configs/ct.py:folder,gan --config.data.dir SCANS
     python -m jsr.ct SERIES BIG --weights runs/ct
 
 Needs pydicom (extra `ct`). pydicom carries slices of three patients: one of 512x512 is trained on,
@@ -43,7 +43,7 @@ def one_slice():
 
 
 def folder(config):
-    """A folder of DICOM files of three patients or more, given by --config.data.dir."""
+    """A folder of DICOM or NIfTI files of three patients or more, given by --config.data.dir."""
     config.licence = ""
     config.data.batch_size = 16
     config.generator.hparams.update(features=64, blocks=16)

@@ -9,6 +9,7 @@ python -m jsr.ct slice.dcm big.dcm --weights bicubic --scale 2
 What lies outside of -1024 to 3071 HU (padding, metal) is not enlarged: the nearest value is kept.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -43,12 +44,13 @@ class Way:
     """What enlarges slices: `way(hu)` takes HU [h, w, 1] of any type, and `scale` says by how much.
 
     adversarial: whether its network comes from a GAN stage. Raises UserError for weights that are
-    not of CT.
+    not of CT, and when called for an output that is not finite.
     """
 
     def __init__(self, spec: str | None, scale: int | None, tile: int = 0):
         if not spec:
             raise UserError("--weights is missing: a training's workdir, or a classical way")
+        self._spec = spec
         if spec in methods.CLASSICAL and not Path(spec).exists():
             if scale is None:
                 raise UserError(f"--weights {spec} enlarges by any scale: give --scale 4")
@@ -68,7 +70,11 @@ class Way:
 
     def __call__(self, hu: np.ndarray) -> np.ndarray:
         """HU [h, w, 1] to [h * scale, w * scale, 1], whole ones: float64."""
-        sr = hounsfield.to_hu(self._method.enlarge(hounsfield.to_levels(hu), self.scale))
+        try:
+            levels = self._method.enlarge(hounsfield.to_levels(hu), self.scale)
+        except FloatingPointError as error:
+            raise UserError(f"--weights {self._spec}: {error}: use other weights") from error
+        sr = hounsfield.to_hu(levels)
         near = hu.astype(np.float64).repeat(self.scale, 0).repeat(self.scale, 1)
         return np.where((near < hounsfield.LOW) | (near > hounsfield.HIGH), near, sr)
 
@@ -82,28 +88,56 @@ def main(words: list[str], options) -> None:
         raise UserError(f"{source}: no such file or folder; check the path")
     if target.exists():
         raise UserError(f"{target} is there already: name a new one")
+    looks = Path(options.looks) if options.looks else None
+    if looks:
+        _check_looks(looks, target)
     way = Way(options.weights, options.scale, options.tile)
-    if options.looks and Path(options.looks).exists():
-        raise UserError(f"{options.looks} is there already: name a new folder for --looks")
     if way.adversarial:
         logging.warning("%s", hounsfield.WARNING)
-    looks = _Looks(options.looks, options.window)
-    if nifti.is_nifti(source):
-        count = _enlarge_volume(source, target, way, looks)
-    elif source.is_dir():
-        count = _enlarge_series(source, target, way, looks)
-    else:
-        count = _enlarge_slice(source, target, way, looks)
+    folders = [target if source.is_dir() else None, looks]
+    with _whole([folder for folder in folders if folder]) as hidden:
+        pictures = _Looks(hidden.get(looks), options.window)
+        if nifti.is_nifti(source):
+            count = _enlarge_volume(source, target, way, pictures)
+        elif source.is_dir():
+            count = _enlarge_series(source, hidden[target], way, pictures)
+        else:
+            count = _enlarge_slice(source, target, way, pictures)
     print(
         f"{target}: {count} slice{'s'[: count != 1]} x{way.scale} by {way.name}; not for diagnosis"
     )
 
 
+def _check_looks(looks: Path, target: Path) -> None:
+    """Raise UserError where the folder of --looks cannot be a new one beside the target."""
+    if looks.exists():
+        raise UserError(f"{looks} is there already: name a new folder for --looks")
+    one, other = looks.resolve(), target.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise UserError(f"--looks {looks} and {target} lie one in the other: name another folder")
+
+
+@contextlib.contextmanager
+def _whole(folders: list[Path]) -> Iterator[dict[Path, Path]]:
+    """Hidden folders beside `folders`, by them; they get their names together, or are removed."""
+    hidden = {each: each.with_name(f".{each.name}.{secrets.token_hex(4)}") for each in folders}
+    try:
+        yield hidden
+        for folder, partial in hidden.items():
+            try:
+                os.rename(partial, folder)
+            except OSError as error:
+                raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
+    finally:
+        for partial in hidden.values():
+            shutil.rmtree(partial, ignore_errors=True)
+
+
 class _Looks:
     """Pictures of slices in a folder, where one is wanted."""
 
-    def __init__(self, folder: str | None, window: str):
-        self._folder, self._window = folder and Path(folder), window
+    def __init__(self, folder: Path | None, window: str):
+        self._folder, self._window = folder, window
 
     def show(self, name: str, hu: np.ndarray, sr: np.ndarray, scale: int) -> None:
         """Write bicubic, SR and their difference side by side."""
@@ -125,15 +159,8 @@ def _enlarge_slice(source: Path, target: Path, way: Way, looks: _Looks) -> int:
 
 def _enlarge_series(source: Path, target: Path, way: Way, looks: _Looks) -> int:
     slices = dicom.read_series(source)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        for number, data in enumerate(_encoded(slices, way, looks), start=1):
-            write_whole(partial / f"{number:04d}.dcm", data)
-        os.rename(partial, target)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    for number, data in enumerate(_encoded(slices, way, looks), start=1):
+        write_whole(target / f"{number:04d}.dcm", data)
     return len(slices)
 
 

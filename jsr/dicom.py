@@ -178,11 +178,17 @@ def _check(path: Path, header) -> None:
         raise UserError(f"{path}: has {header.NumberOfFrames} frames; expected one slice a file")
     lacking = [
         key
-        for key in ("RescaleSlope", "RescaleIntercept", "PixelSpacing", "SOPClassUID")
+        for key in ("RescaleSlope", "RescaleIntercept", "PixelSpacing")
         if header.get(key) is None
     ]
     if lacking:
         raise UserError(f"{path}: does not state {', '.join(lacking)}: its units are unknown")
+    nameless = [key for key in ("SOPClassUID", "SOPInstanceUID") if not header.get(key)]
+    if nameless:
+        raise UserError(
+            f"{path}: does not state {', '.join(nameless)}, by which others refer to it: export it"
+            " again"
+        )
     if not float(header.RescaleSlope) or header.get("RescaleType", "HU") not in ("HU", "", None):
         told = f"slope {header.RescaleSlope}, type {header.get('RescaleType', 'not stated')}"
         raise UserError(f"{path}: its units are not Hounsfield units ({told})")

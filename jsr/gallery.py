@@ -20,7 +20,7 @@ CROP, CROPS = 80, 28
 # Queries are made of crops whose gray deviates by so many levels: one of empty sky is as good as
 # another, and nobody looks for it.
 CONTRAST = 10.0
-# Pixels of LR that a query must have at least.
+# Pixels that a picture must have at 1/scale at least; a query has less of it by its shift.
 SMALLEST = 8
 # Pictures are the same, for a ranking, where both measures of near_duplicates say so.
 BITS, CORRELATION = 4, 0.99
@@ -53,10 +53,11 @@ def open_gallery(folder: str | None, scale: int) -> Gallery:
     """The pictures below `folder`; without one, crops of the embedded photographs.
 
     Of those, queries are made of the splits valid and test alone, where there is something to see.
-    What cannot be read, is too small for a query at that scale, or shows the same as another
-    picture is left out and named. Raises UserError where fewer than two are left.
+    What cannot be read, is too small for a query at that scale, or shows the same as an earlier
+    picture (a mirror image, too) is left out and named. Raises UserError where fewer than two are
+    left, and for a scale at which the crops are too small.
     """
-    gallery = _open_folder(Path(folder), scale) if folder else _embedded()
+    gallery = _open_folder(Path(folder), scale) if folder else _embedded(scale)
     gallery = _distinct(gallery)
     if len(gallery.photos) < 2 or not gallery.asked:
         faults = "; ".join([*gallery.unreadable, *gallery.same][:3])
@@ -117,7 +118,12 @@ def _open_folder(folder: Path, scale: int) -> Gallery:
     return Gallery(folder.name, photos, [*range(len(names))], unreadable)
 
 
-def _embedded() -> Gallery:
+def _embedded(scale: int) -> Gallery:
+    if SMALLEST * scale > CROP:
+        raise UserError(
+            f"--scale {scale} is too much for the embedded crops of {CROP}x{CROP} pixels: at most"
+            f" {CROP // SMALLEST}, or give larger pictures by --gallery"
+        )
     names, crops, asked = [], [], []
     for split in SPLITS:
         photos = open_photos("sample_photos", split, None)
@@ -143,25 +149,28 @@ def _crops(photo: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 def _distinct(gallery: Gallery) -> Gallery:
     """Without pictures that show the same as an earlier one: it could not be told which is right.
 
-    The same to the last pixel, or but for size, codec and brightness.
+    The same to the last pixel, or but for size, codec, brightness and mirroring.
     """
-    photos, same = gallery.photos, {}
-    first: dict[str, int] = {}
-    pictures = []
-    for index, name in enumerate(photos.names):
-        picture = photos[index]
-        earlier = first.setdefault(hashlib.sha256(picture.tobytes()).hexdigest(), index)
-        if earlier != index:
-            same[index] = earlier
+    photos, digests = gallery.photos, []
+
+    def pictures() -> Iterator[tuple[str, np.ndarray]]:
+        for index, name in enumerate(photos.names):
+            picture = photos[index]
+            digests.append(hashlib.sha256(picture.tobytes()).hexdigest())
+            yield name, picture
+
+    signatures = Signatures(pictures())
+    bits, correlations = signatures.compare(signatures)
+    # Flat pictures correlate with nothing, not even with themselves.
+    alike = np.equal.outer(digests, digests) | ((bits <= BITS) & (correlations >= CORRELATION))
+    stays, same = np.zeros(len(photos), bool), {}
+    for index in range(len(photos)):
+        earlier = alike[index] & stays
+        if earlier.any():
+            same[index] = int(earlier.argmax())
         else:
-            pictures.append((name, picture))
-    signatures = Signatures(pictures)
-    places = {name: index for index, name in enumerate(photos.names)}
-    for likeness in signatures.nearest(signatures) if len(pictures) > 1 else ():
-        if likeness.bits <= BITS and likeness.correlation >= CORRELATION:
-            earlier, later = sorted((places[likeness.first], places[likeness.second]))
-            same.setdefault(later, earlier)
-    kept = [index for index in range(len(photos)) if index not in same]
+            stays[index] = True
+    kept = np.flatnonzero(stays).tolist()
     return Gallery(
         gallery.title,
         Photos([photos.names[i] for i in kept], photos.sizes[kept], lambda i: photos[kept[i]]),

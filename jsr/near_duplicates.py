@@ -43,10 +43,15 @@ class Signatures:
         self._unit = [_normalise(t) for t in (upright, upright[..., ::-1])]
         self._bits = [_hash(t) for t in (upright, upright[..., ::-1])]
 
-    def nearest(self, others: "Signatures") -> list[Likeness]:
-        """The most alike of `others` for each picture, itself (by name) left out."""
+    def compare(self, others: "Signatures") -> tuple[np.ndarray, np.ndarray]:
+        """Differing bits, int, and correlations, float32, of all pairs: [pictures, others]."""
         correlations = np.max([self._unit[0] @ unit.T for unit in others._unit], axis=0)
         bits = np.min([_differing(self._bits[0], other) for other in others._bits], axis=0)
+        return bits, correlations
+
+    def nearest(self, others: "Signatures") -> list[Likeness]:
+        """The most alike of `others` for each picture, itself (by name) left out."""
+        bits, correlations = self.compare(others)
         same = np.equal.outer(np.array(self.names), np.array(others.names))
         correlations, bits = np.where(same, -1, correlations), np.where(same, 64, bits)
         # A difference of a bit counts as 0.02 of correlation in choosing which one to tell.

@@ -25,11 +25,13 @@ def weights(tmp_path_factory) -> Path:
     return save(tmp_path_factory.mktemp("weights") / "ct.safetensors", "ct", stage="pixel")
 
 
-def save(path: Path, channels: str, **more) -> Path:
+def save(path: Path, channels: str, factor: float = 1, **more) -> Path:
+    """A small network whose weights are multiplied by `factor`."""
     hparams = {"scale": 2, "features": 4, "blocks": 1, "base": "bicubic"}
     depth = 1 if channels == "ct" else 3
     module = make_model("msrresnet", **hparams)
     variables = module.init(jax.random.key(0), np.zeros((1, 8, 8, depth)))
+    variables = jax.tree.map(lambda x: x * factor, variables)
     facts = {"model": "msrresnet", "hparams": hparams, "scale": 2, "channels": channels}
     facts |= {"protocol": "ct" if channels == "ct" else "y", "licence": "", "data": ""}
     save_network(path, variables, {**facts, **more})
@@ -114,6 +116,61 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path, weights):
     with pytest.raises(UserError, match="has no pixel data"):
         run(source, tmp_path / "out", weights)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "photo.safetensors"}
+
+
+def test_a_run_that_fails_leaves_no_looks(tmp_path, monkeypatch):
+    """A full disk is met at the last slice, or where the folders get their names."""
+    source = scans.write_series(tmp_path / "in", scans.volume(2))
+    write = ct.write_whole
+
+    def write_whole(path, data):
+        if path.name == "0002.dcm":
+            raise UserError(f"{path}: no space left for it")
+        write(path, data)
+
+    def rename(*_):
+        raise OSError(28, "No space left on device")
+
+    for module, name, broken in ((ct, "write_whole", write_whole), (ct.os, "rename", rename)):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, broken)
+            with pytest.raises(UserError, match=r"out.*[Nn]o space left"):
+                run(source, tmp_path / "out", "bicubic", scale=2, looks=str(tmp_path / "looks"))
+        assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    run(source, tmp_path / "out", "bicubic", scale=2, looks=str(tmp_path / "looks"))
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "looks"}
+
+
+@pytest.mark.parametrize("kind", ["slice", "volume"])
+def test_a_file_that_cannot_be_written_leaves_no_looks(tmp_path, kind):
+    source, target = tmp_path / "a.dcm", tmp_path / "a.dcm" / "b.dcm"
+    scans.write_slice(source, scans.volume(1)[0])
+    if kind == "volume":
+        nibabel = pytest.importorskip("nibabel", reason="the extra ct is not installed")
+        source, target = tmp_path / "a.nii", tmp_path / "a.nii" / "b.nii"
+        nibabel.save(nibabel.Nifti1Image(scans.volume(), np.eye(4)), source)
+    there = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match="cannot be written"):
+        run(source, target, "bicubic", scale=2, looks=str(tmp_path / "looks"))
+    assert {path.name for path in tmp_path.iterdir()} == there
+
+
+@pytest.mark.parametrize("looks", ["out", "out/looks"])
+def test_looks_lie_beside_the_target(tmp_path, monkeypatch, looks):
+    monkeypatch.chdir(tmp_path)
+    source = scans.write_slice(tmp_path / "a.dcm", scans.volume(1)[0])
+    with pytest.raises(UserError, match="lie one in the other"):
+        run(source, "out", "bicubic", scale=2, looks=looks)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.dcm"]
+
+
+@pytest.mark.parametrize("tile", [0, 8])
+def test_diverged_weights_are_one_line(tmp_path, tile):
+    source = scans.write_series(tmp_path / "in", scans.volume(2))
+    weights = save(tmp_path / "huge.safetensors", "ct", factor=1e30)
+    with pytest.raises(UserError, match=r"huge\.safetensors: the network's output is not finite"):
+        run(source, tmp_path / "out", weights, tile=tile)
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "huge.safetensors"}
 
 
 def test_photographs_and_ct_are_not_mixed_up(weights):

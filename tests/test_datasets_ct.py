@@ -37,10 +37,35 @@ def test_a_folder_is_split_by_patient(tmp_path):
     assert sum(map(len, owners)) == len(set.union(*owners)) == 4
 
 
+def test_a_volume_is_a_patient(tmp_path):
+    nibabel = pytest.importorskip("nibabel", reason="the extra ct is not installed")
+    hu = scans.volume(4, 32)[:, :24]
+    for name in ("a.nii", "deep/b.nii.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(np.moveaxis(hu, 0, 2), np.eye(4)), tmp_path / name)
+    for patient in range(2):
+        scans.write_series(tmp_path / f"p{patient}", scans.volume(2), PatientID=f"p{patient}")
+    found = [open_photos("ct", split, str(tmp_path)) for split in SPLITS]
+    owners = [{name.rpartition("/")[0] for name in photos.names} for photos in found]
+    assert sum(map(len, owners)) == len(set.union(*owners)) == 4
+    assert sorted(name for photos in found for name in photos.names if ".nii" in name) == [
+        *(f"a.nii/{number:04d}" for number in range(4)),
+        *(f"deep/b.nii.gz/{number:04d}" for number in range(4)),
+    ]
+    for photos in found:
+        for index, name in enumerate(photos.names):
+            if ".nii" in name:
+                cut = np.clip(hu[int(name[-4:])], hounsfield.LOW, hounsfield.HIGH)
+                assert photos.sizes[index].tolist() == [24, 32]
+                assert np.array_equal(hounsfield.to_hu(photos[index])[..., 0], cut)
+
+
 def test_two_patients_are_too_few(tmp_path):
     for patient in range(2):
         scans.write_series(tmp_path / str(patient), scans.volume(2), PatientID=f"p{patient}")
-    with pytest.raises(UserError, match="slices of 2 patients"):
+    with pytest.raises(
+        UserError, match=r"slices of 2 patients \(by PatientID .* a NIfTI volume is one\)"
+    ):
         open_photos("ct", "train", str(tmp_path))
 
 

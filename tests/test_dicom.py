@@ -170,7 +170,8 @@ def _point(header, row: float, column: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"SOPClassUID": None}, "does not state SOPClassUID"),
+        ({"SOPClassUID": None}, "does not state SOPClassUID, by which others refer to it"),
+        ({"SOPInstanceUID": ""}, "does not state SOPInstanceUID, by which others refer to it"),
         ({"RescaleSlope": 0}, "its units are not Hounsfield units"),
         ({"RescaleType": "US"}, "its units are not Hounsfield units"),
         ({"PixelSpacing": [0.5]}, "PixelSpacing has 1 values; expected 2"),

@@ -37,6 +37,26 @@ def test_what_cannot_be_asked_for_is_left_out_and_named(folder):
     ]
 
 
+def test_of_several_that_are_the_same_the_first_stays(tmp_path):
+    """Each is nearest to one that is left out itself; a mirror image is the same as well."""
+    image = Image.fromarray(photo(0, 256))
+    image.resize((72, 72)).save(tmp_path / "a_small.jpg", quality=80)
+    image.resize((128, 128)).save(tmp_path / "b_web.jpg", quality=80)
+    image.save(tmp_path / "c_original.png")
+    image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "d_mirrored.png")
+    Image.fromarray(photo(1)).save(tmp_path / "e.png")
+    for name in "fg":
+        Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / f"{name}_flat.png")
+    gallery = open_gallery(str(tmp_path), 8)
+    assert gallery.photos.names == ["a_small.jpg", "e.png", "f_flat.png"]
+    assert gallery.same == [
+        "b_web.jpg shows the same as a_small.jpg",
+        "c_original.png shows the same as a_small.jpg",
+        "d_mirrored.png shows the same as a_small.jpg",
+        "g_flat.png shows the same as f_flat.png",
+    ]
+
+
 def test_a_gallery_of_one_picture_is_refused(folder):
     for name in ("1.png", "2.png"):
         Image.fromarray(photo(0)).save(folder / name)
@@ -70,3 +90,15 @@ def test_embedded_queries_are_of_held_out_crops_with_something_to_see(monkeypatc
     # train and valid have names of five letters, and so the same crops; flat ones are one.
     assert found.photos.names == ["train/0-0", f"train/{CROP}-0", "test/0-0"]
     assert [found.photos.names[index] for index in found.asked] == ["test/0-0"]
+
+
+@pytest.mark.parametrize("scale", [11, 40, 80])
+def test_embedded_crops_are_too_small_for_large_scales(scale):
+    with pytest.raises(UserError, match=f"--scale {scale} is too much for .* 80x80 .*: at most 10"):
+        open_gallery(None, scale)
+
+
+def test_nothing_that_can_be_read_is_told(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG no picture")
+    with pytest.raises(UserError, match=r"two different pictures or more \(.*broken.png"):
+        open_gallery(str(tmp_path), 8)

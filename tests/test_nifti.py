@@ -40,12 +40,33 @@ def test_an_enlarged_volume_lies_where_it_lay(tmp_path):
         assert np.allclose(moved @ [4 * i + 1.5, 4 * j + 1.5, k, 1], there)
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("axes", [3, 4])
+def test_a_slice_is_what_it_is_in_the_volume(tmp_path, name, axes):
+    values = np.moveaxis(scans.volume(), 0, 2)[:12]
+    path = save(tmp_path / name, values if axes == 3 else values[..., None])
+    hu, _ = nifti.read_volume(path)
+    assert hu.shape == (3, 12, 16, 1) and nifti.volume_size(path) == (3, 12, 16)
+    for number in range(3):
+        one = nifti.read_slice(path, number)
+        assert one.dtype == np.float32 and np.array_equal(one, hu[number])
+
+
+def test_volumes_are_listed_without_hidden_files(tmp_path):
+    for name in ("b/x.NII.gz", "a.nii", "b/._x.nii.gz", "c.dcm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert nifti.list_nifti(tmp_path) == [tmp_path / "a.nii", tmp_path / "b" / "x.NII.gz"]
+
+
 def test_voxels_that_are_not_finite_are_counted(tmp_path):
     values = scans.volume().astype(np.float32)
     values[0, 0, :2] = np.nan, np.inf
     path = save(tmp_path / "a.nii", values)
     with pytest.raises(UserError, match="2 of 768 voxels are not finite"):
         nifti.read_volume(path)
+    with pytest.raises(UserError, match="1 of 48 voxels are not finite"):
+        nifti.read_slice(path, 1)
 
 
 def test_what_is_no_volume_is_refused(tmp_path):
