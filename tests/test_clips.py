@@ -16,7 +16,7 @@ from PIL import Image
 from jsr.atlas import Atlas, cut
 from jsr.clips import ByClip, inner_frames, list_clips, list_windows
 from jsr.config_rules import check_config
-from jsr.datasets import Photos, open_photos
+from jsr.datasets import SPLITS, Photos, open_photos
 from jsr.datasets.clips import order_frames
 from jsr.errors import UserError
 from jsr.methods import Method, from_network
@@ -195,6 +195,15 @@ def test_clips_of_test_alone_can_be_scored(tmp_path, monkeypatch):
     assert len(open_photos("clips", "test", str(tmp_path / "films"))) == 3
     with pytest.raises(UserError, match="test/ but no train/ with clips beside it"):
         open_photos("clips", "train", str(tmp_path / "films"))
+
+
+def test_a_split_may_be_one_clip(tmp_path, monkeypatch):
+    monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
+    for split in SPLITS:
+        write_clip(tmp_path / "films" / split)
+    for split in SPLITS:
+        names = open_photos("clips", split, str(tmp_path / "films")).names
+        assert names == [f"{split}/{i:06d}" for i in range(3)]
 
 
 def test_a_film_is_cut_where_the_shot_changes(root):
