@@ -17,7 +17,7 @@ from jsr.atlas import Atlas, cut
 from jsr.clips import ByClip, inner_frames, list_clips, list_windows
 from jsr.config_rules import check_config
 from jsr.datasets import SPLITS, Photos, open_photos
-from jsr.datasets.clips import order_frames
+from jsr.datasets.frames import order_frames
 from jsr.errors import UserError
 from jsr.methods import Method, from_network
 from jsr.orientations import orient
@@ -249,8 +249,8 @@ def test_bad_folders(root, tmp_path):
 def test_frames_without_numbers_go_by_their_names(tmp_path):
     for name in ("b", "a"):
         Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
-    (tmp_path / ".hidden.png").touch()
-    assert [path.name for path in order_frames(tmp_path)] == ["a.png", "b.png"]
+    paths = list(tmp_path.iterdir())
+    assert [path.name for path in order_frames(paths)] == ["a.png", "b.png"]
 
 
 def test_bad_films(root):
@@ -296,4 +296,11 @@ def test_a_network_of_film_is_not_scored_on_pictures_that_are_no_film(tmp_path):
     method = Method("rrn", None, network=network)
     photos = types.SimpleNamespace(names=["a", "b"], sizes=np.full((2, 2), 8))
     with pytest.raises(UserError, match="rrn enlarges films, and a is in no clip's folder"):
+        method.over(photos, None, 4, "symmetric")
+    # A folder of frames alone is a clip, where it was opened as one.
+    network.enlarge_clip = None
+    photos.clip = "film"
+    assert callable(method.over(photos, None, 4, "symmetric"))
+    photos.sizes[1] = 6
+    with pytest.raises(UserError, match=r"^film: changes from 8x8 to 6x6 pixels at b: cut"):
         method.over(photos, None, 4, "symmetric")

@@ -11,7 +11,6 @@ What is prepared lies under a fingerprint of the files' paths, lengths and times
 import hashlib
 import io
 import itertools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from PIL import Image
 
 from jsr.clips import check_same_size, clip_name, list_clips
 from jsr.datasets import SPLITS, Photos
+from jsr.datasets.frames import order_frames
 from jsr.datasets.image_folder import split_pictures
 from jsr.datasets.prepared import LocalInfo, cache_dir, prepare
 from jsr.errors import UserError
@@ -118,33 +118,16 @@ def list_sources(root: Path) -> list[str]:
     return sorted(found)
 
 
-def order_frames(folder: Path) -> list[Path]:
-    """The frames of a folder in the order of the last numbers in their names.
-
-    Raises UserError where a number is missing, or there twice.
-    """
-    paths = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICTURES]
-    paths = [path for path in paths if not path.name.startswith(".")]
-    found = [re.findall(r"\d+", path.stem) for path in paths]
-    if not all(found):
-        return paths
-    numbered = sorted((int(digits[-1]), path) for digits, path in zip(found, paths, strict=True))
-    for (number, path), (after, other) in itertools.pairwise(numbered):
-        if after == number:
-            raise UserError(f"{folder}: {path.name} and {other.name} are both frame {number}")
-        if after > number + 1:
-            raise UserError(
-                f"{folder}: {after - number - 1} frame(s) missing between {path.name} and"
-                f" {other.name}: put them there, or cut the clip there into two folders"
-            )
-    return [path for _, path in numbered]
-
-
 def _of_folder(folder: Path, clip: str) -> Iterator[dict]:
-    for index, path in enumerate(order_frames(folder)):
+    for index, path in enumerate(order_frames(_pictures_in(folder))):
         height, width = picture_size(path)
         inside = f"{clip}/{path.name}"
         yield _example(f"{clip}/{index:06d}", inside, b"", height, width)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    return [path for path in paths if not path.name.startswith(".")]
 
 
 def _of_film(path: Path, clip: str) -> Iterator[dict]:
