@@ -21,7 +21,7 @@ from PIL import Image
 
 from jsr.clips import check_same_size, clip_name, list_clips
 from jsr.datasets import SPLITS, Photos
-from jsr.datasets.frames import order_frames
+from jsr.datasets.frames import check_no_lr, list_frames
 from jsr.datasets.image_folder import split_pictures
 from jsr.datasets.prepared import LocalInfo, cache_dir, prepare
 from jsr.errors import UserError
@@ -38,7 +38,8 @@ SHORTEST = 16
 class Clips(tfds.core.GeneratorBasedBuilder):
     """Frames below `root`: paths of those that are files, the bytes of a PNG of those of films."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    # Another one wherever more is refused: what was prepared before is then looked at again.
+    VERSION = tfds.core.Version("1.1.0")
     code_path = None  # TFDS would look for download checksums beside it, by an uninstalled package
 
     def __init__(self, root: Path, splits: dict[str, list[str]], **options):
@@ -57,6 +58,8 @@ class Clips(tfds.core.GeneratorBasedBuilder):
         return LocalInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
+        clips = sorted(itertools.chain.from_iterable(self.splits.values()))
+        check_no_lr(self.root, [clip for clip in clips if (self.root / clip).is_dir()])
         return {split: self._generate_examples(clips) for split, clips in self.splits.items()}
 
     def _generate_examples(self, clips: list[str]) -> Iterator[tuple[str, dict]]:
@@ -72,7 +75,7 @@ def open_split(split: str, data_dir: str | None) -> Photos:
 
     Raises UserError when there is no such folder, when it holds fewer than three clips or
     sub-folders that do not make up splits; for a clip of one frame, with a frame missing or of
-    another size; and for a film that cannot be decoded.
+    another size; for LR beside its HR; and for a film that cannot be decoded.
     """
     if not data_dir:
         raise UserError("clips needs data_dir: the folder that holds folders of frames, or films")
@@ -119,15 +122,10 @@ def list_sources(root: Path) -> list[str]:
 
 
 def _of_folder(folder: Path, clip: str) -> Iterator[dict]:
-    for index, path in enumerate(order_frames(_pictures_in(folder))):
+    for index, path in enumerate(list_frames(folder)):
         height, width = picture_size(path)
         inside = f"{clip}/{path.name}"
         yield _example(f"{clip}/{index:06d}", inside, b"", height, width)
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    return [path for path in paths if not path.name.startswith(".")]
 
 
 def _of_film(path: Path, clip: str) -> Iterator[dict]:
