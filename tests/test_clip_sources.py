@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from films import moving, write_clip, write_film
+from films import damaged_film, moving, write_clip, write_film
 from PIL import Image
 
 from jsr.clips import list_clips
@@ -136,6 +136,18 @@ def test_bad_films(root):
         open_photos("clips", "train", str(root))
     film.write_bytes(b"no film")
     with pytest.raises(UserError, match=r"one.mkv: is not a film that can be read"):
+        open_photos("clips", "train", str(root))
+
+
+def test_interlaced_films_are_refused_and_damaged_ones_told(root, caplog):
+    damaged_film(root / "train" / "film.mkv")
+    photos = open_photos("clips", "train", str(root))
+    assert sum(name.startswith("train/film.mkv/") for name in photos.names) >= 20
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "film.mkv: " in line and "packets or frames are damaged, and were concealed" in line
+    options = {"x264-params": "interlaced=1:tff=1"}
+    write_film(root / "train" / "film.mkv", codec="libx264", options=options)
+    with pytest.raises(UserError, match=r"film.mkv: is interlaced, .*: deinterlace it first$"):
         open_photos("clips", "train", str(root))
 
 

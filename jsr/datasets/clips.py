@@ -75,7 +75,7 @@ def open_split(split: str, data_dir: str | None) -> Photos:
 
     Raises UserError when there is no such folder, when it holds fewer than three clips or
     sub-folders that do not make up splits; for a clip of one frame, with a frame missing or of
-    another size; for LR beside its HR; and for a film that cannot be decoded.
+    another size; for LR beside its HR; and for a film that is interlaced or cannot be decoded.
     """
     if not data_dir:
         raise UserError("clips needs data_dir: the folder that holds folders of frames, or films")
@@ -131,7 +131,7 @@ def _of_folder(folder: Path, clip: str) -> Iterator[dict]:
 def _of_film(path: Path, clip: str) -> Iterator[dict]:
     shots = iter(_shots(path))
     shot, place = next(shots), 0
-    for index, frame in enumerate(_decode(path)):
+    for index, frame in enumerate(_decode(_open_film(path))):
         if index == shot.stop:
             following = next(shots, None)
             if following is None:
@@ -144,7 +144,15 @@ def _of_film(path: Path, clip: str) -> Iterator[dict]:
 
 def _shots(path: Path) -> list[range]:
     """The shots of a film, by frames; of several those that are too short are left out."""
-    small = [thumbnail(frame) for frame in _decode(path)]
+    film = _open_film(path)
+    small = [thumbnail(frame) for frame in _decode(film)]
+    if film.damaged:
+        logging.warning(
+            "%s: %d packets or frames are damaged, and were concealed or left out: training learns"
+            " what is concealed; copy the film again, or take it out",
+            path,
+            film.damaged,
+        )
     borders = [0, *find_cuts(small), len(small)]
     shots = [range(a, b) for a, b in itertools.pairwise(borders)]
     kept = [shot for shot in shots if len(shot) >= SHORTEST] if len(shots) > 1 else shots
@@ -158,12 +166,20 @@ def _shots(path: Path) -> list[range]:
     return kept
 
 
-def _decode(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a film, uint8 [h, w, 3]."""
+def _open_film(path: Path):
+    """The reader of a film. Raises UserError for one that is interlaced."""
     require_pyav()
     from jsr.film_reader import FilmReader
 
-    for frame in FilmReader(path).frames():
+    film = FilmReader(path)
+    if film.facts.interlaced:
+        raise UserError(f"{path}: is interlaced, and combs would be learnt: deinterlace it first")
+    return film
+
+
+def _decode(film) -> Iterator[np.ndarray]:
+    """The frames of a film, uint8 [h, w, 3]."""
+    for frame in film.frames():
         pixels = frame.pixels
         yield pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
