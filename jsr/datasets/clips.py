@@ -1,9 +1,10 @@
 """Films: folders of frames, and film files, which are cut where the shot changes.
 
 A folder that holds pictures is a clip, its pictures the frames in the order of the numbers in their
-names. A film file is decoded once, when it is prepared, and each of its shots is a clip
-("film.mp4/shot-001"). Whole clips belong to a split, as pictures do in `image_folder`: by `train/`,
-`valid/` and `test/` where they are there, else by a hash of the clip's path.
+names. A film file is decoded when it is prepared, first to find its shots and again to keep their
+frames; each shot is a clip ("film.mp4/shot-001"). Whole clips belong to a split, as pictures do in
+`image_folder`: by `train/`, `valid/` and `test/` where they are there, else by a hash of the clip's
+path.
 
 What is prepared lies under a fingerprint of the files' paths, lengths and times.
 """
