@@ -5,7 +5,7 @@
     python -m jsr.main --config configs/video.py:bd          # LR as papers on Vid4 make it
     python -m jsr.main --config configs/video.py:pans --config.data.dir PHOTOS
     python -m jsr.main --config configs/video.py:clips --config.data.dir FILMS
-    python -m jsr.main --config configs/video.py:basicvsr,clips --config.data.dir REDS     # GPUs
+    python -m jsr.main --config configs/video.py:basicvsr --config.data.dir REDS     # GPUs
 
 `picture` is a network that sees one frame, of about as many parameters, trained on as many frames
 of the same films and scored on the same clips.
@@ -73,8 +73,10 @@ def basicvsr(config):
     """The recipe of BasicVSR (Chan et al. 2021, section 4) but for SPyNet's learnt start.
 
     There SPyNet starts from weights of its own and is left alone for 5,000 steps, then learns at an
-    eighth of the rate; here it learns from the first step on, at a tenth.
+    eighth of the rate; here it learns from the first step on, at a tenth. On `clips`: the embedded
+    pans are shorter, and smaller, than what it cuts.
     """
+    clips(config)
     config.generator.name = "basicvsr"
     config.generator.hparams = {"features": 64, "blocks": 30}
     config.data.frames = 15

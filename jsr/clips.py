@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+from absl import logging
 
 from jsr.errors import UserError
 
@@ -28,18 +29,26 @@ def list_clips(names: Sequence[str]) -> list[range]:
 def list_windows(photos, frames: int) -> np.ndarray:
     """The first index of every run of `frames` frames of one clip, int32.
 
-    photos: has `names` and `sizes`. Raises UserError for a clip that is shorter, and for one whose
-    frames differ in size.
+    photos: has `names` and `sizes`. Shorter clips are left out, with a warning: a shot of a film
+    cannot be taken out of its file. Raises UserError where no clip is long enough, and for one
+    whose frames differ in size.
     """
+    clips = list_clips(photos.names)
+    long = [clip for clip in clips if len(clip) >= frames]
+    if not long:
+        longest = max(clips, key=len)
+        name = clip_name(photos.names[longest.start]) or photos.names[longest.start]
+        raise UserError(
+            f"{name}, the longest clip, has {len(longest)} frames, and examples are of {frames}:"
+            " lower data.frames, or add longer clips"
+        )
+    if len(long) < len(clips):
+        left_out, every = len(clips) - len(long), len(clips)
+        logging.warning("%d of %d clips are left out: under %d frames", left_out, every, frames)
     starts: list[int] = []
-    for clip in list_clips(photos.names):
-        name = clip_name(photos.names[clip.start]) or photos.names[clip.start]
-        if len(clip) < frames:
-            raise UserError(
-                f"{name} has {len(clip)} frames, and examples are of {frames}: take it out, or"
-                " lower data.frames"
-            )
-        check_same_size(photos, clip, name)
+    for clip in long:
+        first = photos.names[clip.start]
+        check_same_size(photos, clip, clip_name(first) or first)
         starts += clip[: len(clip) - frames + 1]
     return np.asarray(starts, np.int32)
 

@@ -9,6 +9,7 @@ from jsr.entries import Entry, baseline_entries, folder_entries, network_entries
 from jsr.errors import UserError
 from jsr.images import WRITERS
 from jsr.protocols import LR_FAMILIES, Protocol
+from jsr.temporal import WARPING
 
 # Options that name a file.
 OUTPUTS = ("json", "csv", "markdown", "latex", "sheet", "plot")
@@ -71,8 +72,11 @@ def plan_rows(options, entries: list[Entry]):
     for name in names:
         for scale in scales:
             folder = options.hr or options.data_dir
-            photos = open_test_pictures(name, scale, folder, options.lr_dir)
             wanted = [entry for entry in entries if entry.at(scale) is not None]
+            film = WARPING in split_words(options.metrics) or any(
+                entry.film or rules[entry.name].average == "clips" for entry in wanted
+            )
+            photos = open_test_pictures(name, scale, folder, options.lr_dir, film)
             plan += [(photos, scale, entry, rules[entry.name]) for entry in wanted]
     return plan
 

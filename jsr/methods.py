@@ -100,7 +100,7 @@ class Method:
             )
 
         for clip in list_clips(photos.names):
-            name = clip_name(photos.names[clip.start])
+            name = clip_name(photos.names[clip.start]) or getattr(photos, "clip", "")
             if not name:
                 raise UserError(
                     f"{self.name} enlarges films, and {photos.names[clip.start]} is in no clip's"

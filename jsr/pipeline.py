@@ -99,7 +99,8 @@ class Pairs:
     where both are float32 in [0, 1], of slices by the protocol `ct`.
 
     frames: how many make up an example; where it is more than one, photographs are frames, and
-    examples the runs of them within a clip (see `jsr.clips`). Raises UserError for shorter clips.
+    examples the runs of them within a clip (see `jsr.clips`). Raises UserError where all clips are
+    shorter.
     """
 
     def __init__(

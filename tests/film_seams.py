@@ -3,10 +3,11 @@
 python tests/film_seams.py WEIGHTS   # of a network that looks ahead: configs/video.py:basicvsr
 
 jsr/film_network.py's figures are of `python -m jsr.main --config configs/video.py:basicvsr` with
---config.generator.hparams.features 16 --config.generator.hparams.blocks 2 --config.data.frames 6
---config.data.batch_size 2 --config.data.patch 16 --config.pixel.steps 200 --config.ema 0.97
---config.pixel.optimizer.lr 1e-3 --config.pixel.optimizer.clip 1 --config.eval_every 100
---config.save_every 100 --config.log_every 20
+--config.data.name sample_pans --config.generator.hparams.features 16
+--config.generator.hparams.blocks 2 --config.data.frames 6 --config.data.batch_size 2
+--config.data.patch 16 --config.pixel.steps 200 --config.ema 0.97 --config.pixel.optimizer.lr 1e-3
+--config.pixel.optimizer.clip 1 --config.eval_every 100 --config.save_every 100
+--config.log_every 20
 """
 
 import sys

@@ -4,8 +4,10 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from PIL import Image
 
 from jsr.film_color import BT601, Planes, to_planes
+from jsr.resize import downscale
 
 TIME_BASE = Fraction(1, 12800)
 SOUND = 16000
@@ -18,6 +20,14 @@ def moving(count=6, height=48, width=64, top=255):
     for index in range(count):
         waves = [np.sin(x + index / 3), np.cos(y - index / 5), np.sin(x + y + index / 4)]
         yield np.rint((0.5 + 0.3 * np.stack(waves, axis=2)) * top).astype(dtype)
+
+
+def write_clip(folder, count=3, height=24, width=32, turn=0, scale=1):
+    """Write frames, or LR of theirs, as pictures; each `turn` (0 to 3) makes another film."""
+    folder.mkdir(parents=True)
+    for i, frame in enumerate(moving(count, height, width)):
+        frame = downscale(np.rot90(frame, 2 * (turn // 2))[:, :: 1 - 2 * (turn % 2)], scale)
+        Image.fromarray(frame).save(folder / f"frame{i + 8}.png")
 
 
 def write_film(

@@ -155,6 +155,26 @@ def test_pairs_are_any_folder(tmp_path):
     assert open_test_pictures("pairs", 4, str(tmp_path / "Set9")).names == [*NAMES]
 
 
+def test_frames_of_films_go_by_their_numbers(tmp_path):
+    names = [str(number) for number in range(1, 13)]
+    for folder, clip in (("loose", ""), ("films", "a/")):
+        write(tmp_path / folder, f"HR/{clip}{{}}_HR_x4.png", 96, names)
+        write(tmp_path / folder, f"LR/X4/{clip}{{}}x4.png", 24, names)
+    films = open_test_pictures("pairs", 4, str(tmp_path / "films"), film=True)
+    assert films.names == [f"a/{name}" for name in names] and films.read_lr is not None
+    np.testing.assert_array_equal(films.read_lr(1), picture(24, 24, 3, 1).pixels)
+    loose = open_test_pictures("pairs", 4, str(tmp_path / "loose"), film=True)
+    assert (loose.names, loose.clip) == (names, "loose")
+    # Stills keep the order of their names, and nothing is missing between them.
+    (tmp_path / "loose" / "HR" / "7_HR_x4.png").unlink()
+    stills = open_test_pictures("pairs", 4, str(tmp_path / "loose"))
+    assert (stills.names[:3], stills.clip) == (["10", "11", "12"], "")
+    with pytest.raises(UserError, match=r"HR: 1 frame\(s\) missing between 6_HR_x4.png and 8_HR"):
+        open_test_pictures("pairs", 4, str(tmp_path / "loose"), film=True)
+    write(tmp_path / "Set5", "{}.png", names=("1", "3"))
+    assert open_test_pictures("set5", 4, str(tmp_path / "Set5"), film=True).names == ["1", "3"]
+
+
 PHOTO = skimage.data.chelsea()[:96, :120]
 
 

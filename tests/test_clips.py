@@ -1,7 +1,5 @@
-"""Clips: frames that go together, from folders and films to batches and scores."""
+"""Clips: frames that go together, in batches, scores and configs."""
 
-import json
-import os
 import threading
 import types
 
@@ -10,23 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import runs
-from films import moving, write_film
-from PIL import Image
 
 from jsr.atlas import Atlas, cut
 from jsr.clips import ByClip, inner_frames, list_clips, list_windows
 from jsr.config_rules import check_config
-from jsr.datasets import Photos, open_photos
-from jsr.datasets.clips import order_frames
+from jsr.datasets import Photos
 from jsr.errors import UserError
-from jsr.methods import Method, from_network
+from jsr.methods import Method
 from jsr.orientations import orient
 from jsr.pipeline import Pairs, batches, draw, make_batch
-from jsr.protocols import get_protocol
 from jsr.resize import downscale
-from jsr.scoring import evaluate
-from jsr.train import train
-from jsr.weights import load_network
 
 NAMES = ["a/0", "a/1", "a/2", "b/0", "b/1", "c/0", "c/1", "c/2", "c/3"]
 
@@ -42,9 +33,17 @@ def test_the_pictures_of_a_folder_are_a_clip():
     assert list_windows(frames(), 2).tolist() == [0, 1, 3, 5, 6, 7]
 
 
+def test_clips_shorter_than_a_window_are_left_out(caplog):
+    assert list_windows(frames(), 3).tolist() == [0, 5, 6]
+    [record] = caplog.records
+    assert record.getMessage() == "1 of 3 clips are left out: under 3 frames"
+    with pytest.raises(
+        UserError, match=r"^c, the longest clip, has 4 frames, and examples are of 5"
+    ):
+        list_windows(frames(), 5)
+
+
 def test_clips_that_cannot_be_cut_are_named():
-    with pytest.raises(UserError, match=r"^b has 2 frames, and examples are of 3: take it out.*$"):
-        list_windows(frames(), 3)
     sizes = ((24, 28),) * 3 + ((30, 24),) * 2 + ((24, 24),) * 3 + ((24, 20),)
     with pytest.raises(UserError, match=r"^c: changes from 24x24 to 24x20 pixels at c/3: cut"):
         list_windows(frames(sizes), 2)
@@ -129,6 +128,21 @@ def test_a_clip_is_enlarged_once_whoever_asks():
     assert produce(Item(8)) == 80 and produce(Item(0)) == 0 and len(made) == 4
 
 
+def test_a_network_of_film_is_not_scored_on_pictures_that_are_no_film(tmp_path):
+    network = types.SimpleNamespace(takes_clips=True, scale=4)
+    method = Method("rrn", None, network=network)
+    photos = types.SimpleNamespace(names=["a", "b"], sizes=np.full((2, 2), 8))
+    with pytest.raises(UserError, match="rrn enlarges films, and a is in no clip's folder"):
+        method.over(photos, None, 4, "symmetric")
+    # A folder of frames alone is a clip, where it was opened as one.
+    network.enlarge_clip = None
+    photos.clip = "film"
+    assert callable(method.over(photos, None, 4, "symmetric"))
+    photos.sizes[1] = 6
+    with pytest.raises(UserError, match=r"^film: changes from 8x8 to 6x6 pixels at b: cut"):
+        method.over(photos, None, 4, "symmetric")
+
+
 # Configs
 
 
@@ -160,131 +174,3 @@ def test_frames_are_for_networks_of_film_and_the_pixel_loss():
     config.stages = ("pixel", "gan")
     with pytest.raises(UserError, match="which the pixel loss alone takes"):
         check_config(config)
-
-
-# Folders and films
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
-    for split, clip in (("train", "x"), ("train", "y"), ("valid", "v"), ("test", "t")):
-        write_clip(tmp_path / "films" / split / clip)
-    return tmp_path / "films"
-
-
-def write_clip(folder, count=3, height=24, width=32):
-    folder.mkdir(parents=True)
-    for i, frame in enumerate(moving(count, height, width)):
-        Image.fromarray(frame).save(folder / f"frame{i + 8}.png")
-
-
-def test_folders_of_frames(root):
-    photos = open_photos("clips", "train", str(root))
-    # By their numbers: frame10 comes after frame9.
-    assert photos.names == [f"train/{clip}/{i:06d}" for clip in "xy" for i in range(3)]
-    for i, frame in enumerate(moving(3, 24, 32)):
-        np.testing.assert_array_equal(photos[i], frame)
-    assert photos.sizes.tolist() == [[24, 32]] * 6
-    assert open_photos("clips", "test", str(root)).names[0] == "test/t/000000"
-
-
-def test_clips_of_test_alone_can_be_scored(tmp_path, monkeypatch):
-    monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
-    write_clip(tmp_path / "films" / "test" / "t")
-    assert len(open_photos("clips", "test", str(tmp_path / "films"))) == 3
-    with pytest.raises(UserError, match="test/ but no train/ with clips beside it"):
-        open_photos("clips", "train", str(tmp_path / "films"))
-
-
-def test_a_film_is_cut_where_the_shot_changes(root):
-    dark = [frame // 8 for frame in moving(18, 24, 32)]
-    film = [*moving(20, 24, 32), *moving(3, 24, 32), *dark]
-    film[20:23] = [255 - frame for frame in film[20:23]]
-    write_film(root / "train" / "film.mkv", film)
-    photos = open_photos("clips", "train", str(root))
-    clips = list_clips(photos.names)
-    assert [len(clip) for clip in clips] == [20, 18, 3, 3]
-    assert photos.names[clips[1].start] == "train/film.mkv/shot-001/000023"
-    # Chroma is of half the size in the film.
-    assert np.abs(photos[5].astype(int) - film[5]).mean() < 3
-    assert np.abs(photos[25].astype(int) - film[28]).mean() < 3
-
-
-def test_bad_folders(root, tmp_path):
-    def complain(match, folder=root):
-        with pytest.raises(UserError, match=match) as caught:
-            open_photos("clips", "train", folder and str(folder))
-        assert "\n" not in str(caught.value)
-
-    os.remove(root / "train" / "x" / "frame9.png")
-    complain(r"/x: 1 frame\(s\) missing between frame8.png and frame10.png: put them there")
-    os.remove(root / "train" / "x" / "frame10.png")
-    complain(r"^train/x \(train\) has one frame: a clip has two or more; take it out$")
-    Image.new("RGB", (30, 24)).save(root / "train" / "x" / "frame9.png")
-    complain("^train/x: changes from 24x32 to 24x30 pixels at train/x/000001: cut it there")
-    Image.new("RGB", (30, 24)).save(root / "train" / "x" / "b9.png")
-    complain("b9.png and frame9.png are both frame 9")
-    complain("clips needs data_dir", None)
-    complain("is no folder", tmp_path / "nothing")
-    (tmp_path / "empty").mkdir()
-    complain("has neither folders of frames nor films in it", tmp_path / "empty")
-    write_clip(tmp_path / "loose" / "a")
-    complain("there are 1 clips for the splits train, valid, test", tmp_path / "loose")
-    Image.new("RGB", (30, 24)).save(tmp_path / "loose" / "0.png")
-    complain(
-        "has frames beside one another: put those of each clip in a folder", tmp_path / "loose"
-    )
-
-
-def test_frames_without_numbers_go_by_their_names(tmp_path):
-    for name in ("b", "a"):
-        Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
-    (tmp_path / ".hidden.png").touch()
-    assert [path.name for path in order_frames(tmp_path)] == ["a.png", "b.png"]
-
-
-def test_bad_films(root):
-    film = write_film(root / "train" / "one.mkv", list(moving(1, 24, 32)))
-    with pytest.raises(UserError, match=r"^train/one.mkv/shot-000 \(train\) has one frame"):
-        open_photos("clips", "train", str(root))
-    flashes = [np.full((24, 32, 3), 250 * (i // 4 % 2), np.uint8) for i in range(12)]
-    write_film(film, flashes)
-    with pytest.raises(UserError, match="has 3 shots, none of 16 frames or more: take it out"):
-        open_photos("clips", "train", str(root))
-    film.write_bytes(b"no film")
-    with pytest.raises(UserError, match=r"one.mkv: is not a film that can be read"):
-        open_photos("clips", "train", str(root))
-
-
-def test_a_run_on_clips(root, tmp_path):
-    from configs import video
-
-    config = video.get_config("clips,smoke")
-    config.data.dir, config.data.patch, config.data.resident = str(root), 4, 0.5
-    table = train(config, tmp_path / "run")
-    assert "warping error" in table and "test/t/000002" in table
-    rows = json.loads((tmp_path / "run" / "table.json").read_text())["rows"]
-    assert [row["name"] for row in rows] == ["bicubic", "nearest", "lanczos", "pixel stage"]
-    assert all(0 < row["warping_error"] < 0.1 and row["dataset"] == "clips" for row in rows)
-    network = load_network(tmp_path / "run")
-    assert network.takes_clips
-    # The table is of whole clips, with a past.
-    photos = open_photos("clips", "test", str(root))
-    method = from_network("rrn", tmp_path / "run" / "best.safetensors", network)
-    protocol = get_protocol("y")
-    produce = method.over(photos, protocol, 4, "symmetric")
-    again = evaluate("rrn", produce, photos, "clips", 4, protocol)
-    assert again["psnr"] == rows[-1]["psnr"]
-    alone = evaluate("rrn", method.produce, photos, "clips", 4, protocol)
-    assert alone["psnr"] != again["psnr"]
-    with pytest.raises(UserError, match="enlarges films by 4, each frame whole and as it is"):
-        method.over(photos, protocol, 2, "symmetric")
-
-
-def test_a_network_of_film_is_not_scored_on_pictures_that_are_no_film(tmp_path):
-    network = types.SimpleNamespace(takes_clips=True, scale=4)
-    method = Method("rrn", None, network=network)
-    photos = types.SimpleNamespace(names=["a", "b"], sizes=np.full((2, 2), 8))
-    with pytest.raises(UserError, match="rrn enlarges films, and a is in no clip's folder"):
-        method.over(photos, None, 4, "symmetric")

@@ -14,6 +14,8 @@ from jsr import parallel, recipe, state
 from jsr import train as training
 from jsr.color import CHANNELS
 from jsr.config_rules import check_config
+from jsr.datasets import open_photos
+from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.models import make_model
 
@@ -115,3 +117,9 @@ def test_a_scale_keeps_the_lr_patch_but_where_hr_is_given():
             config = get_config(name, f"div2k,x{scale}")
             assert (config.scale, config.data.patch) == (scale, patch)
             assert config.name == f"{name}-div2k-x{scale}"
+
+
+def test_basicvsr_asks_for_the_folder_of_its_clips():
+    data = get_config("video", "basicvsr").data
+    with pytest.raises(UserError, match=r"^clips needs data_dir: the folder that holds folders of"):
+        open_photos(data.name, "train", data.dir)

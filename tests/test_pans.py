@@ -59,7 +59,7 @@ def test_a_still_window_shows_the_photograph(photo):
 
 
 def test_bad_input(photo):
-    with pytest.raises(UserError, match="90x110 pixels is too small for films of 160x160"):
+    with pytest.raises(UserError, match=r"^still: 90x110 pixels are too few for films of 160x160"):
         pans.make_pans(photos(photo), 1, 4)
     with pytest.raises(UserError, match="sample_pans come with jsr and need no data_dir"):
         open_photos("sample_pans", "train", "x")

@@ -125,6 +125,19 @@ def test_folders_like_vid4(vid4, run, protocol, border, ends):  # noqa: F811
     assert row["images"][0]["name"] == f"calendar/{ends:03d}"
 
 
+@pytest.mark.parametrize(
+    "more", [{"protocol": "vid4"}, {"metrics": "psnr,warping_error"}, {"protocol": "y"}]
+)
+def test_rows_of_films_have_their_frames_in_order(tmp_path, run, more):  # noqa: F811
+    for t, frame in enumerate(film(11, 1, 40)):
+        write(tmp_path / "HR" / "walk" / f"{t}.png", frame)
+    run(datasets="pairs", data_dir=tmp_path / "HR", baselines="nearest", scale=4,
+        json=tmp_path / "t.json", **more)  # fmt: skip
+    [row] = json.loads((tmp_path / "t.json").read_text())["rows"]
+    last = "9" if more.get("protocol") == "y" else "10"
+    assert row["images"][-1]["name"] == f"walk/{last}"
+
+
 def test_a_clip_too_short_for_the_protocol_is_named(vid4, run):  # noqa: F811
     for t in range(4, 7):
         for kind in ("SR", "HR"):

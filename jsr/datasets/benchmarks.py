@@ -15,6 +15,7 @@ import numpy as np
 from absl import logging
 
 from jsr.datasets import DATASETS, Photos, layouts, open_photos
+from jsr.datasets.frames import order_clips
 from jsr.datasets.pairing import pair_names, plain_names, relative_stems
 from jsr.errors import UserError
 from jsr.images import picture_size, read_picture
@@ -37,7 +38,8 @@ class TestPictures(Photos):
     """HR pictures to score on, with LR files where there are some.
 
     title: how tables call the set. expected: how many pictures it should have. read_lr: index ->
-    uint8 [h, w, 3], or None without files.
+    uint8 [h, w, 3], or None without files. clip: the name of the film whose frames lie in no folder
+    of their own, "" where there is none.
     """
 
     __test__ = False  # no test class, whatever pytest makes of its name
@@ -45,18 +47,25 @@ class TestPictures(Photos):
     title: str = ""
     expected: int | None = None
     read_lr: Callable[[int], np.ndarray] | None = None
+    clip: str = ""
 
 
 def open_test_pictures(
-    name: str, scale: int, data_dir: str | None, lr_dir: str | None = None
+    name: str,
+    scale: int,
+    data_dir: str | None,
+    lr_dir: str | None = None,
+    film: bool = False,
 ) -> TestPictures:
     """Open a set to score on.
 
     name: a key of BENCHMARKS; `pairs`, every picture below `data_dir` (in its `HR` where there is
     one); or a dataset of `jsr.datasets`, whose split test it is. data_dir: the set's folder or one
-    that holds it. lr_dir: where LR files are, when not where the layouts have them. Raises
-    UserError when the set is not there, when it is not clear which of its pictures are HR, and when
-    LR is read whose files do not pair up with its pictures.
+    that holds it. lr_dir: where LR files are, when not where the layouts have them. film: each
+    folder of `pairs` is a clip, its pictures the frames by their numbers; one alone is called as
+    the set is. Raises UserError when the set is not there, when it is not clear which of its
+    pictures are HR, when frames of a film are missing, and when LR is read whose files do not pair
+    up with its pictures.
     """
     if name in BENCHMARKS:
         title, folders, expected = BENCHMARKS[name]
@@ -72,7 +81,9 @@ def open_test_pictures(
     else:
         known = ", ".join([*BENCHMARKS, "pairs", *DATASETS])
         raise UserError(f"dataset {name!r} is unknown; known: {known}; or package.module:function")
-    return _open(root, title, expected, scale, Path(lr_dir).expanduser() if lr_dir else None)
+    lr_place = Path(lr_dir).expanduser() if lr_dir else None
+    # The benchmarks by name are stills.
+    return _open(root, title, expected, scale, lr_place, film and name == "pairs")
 
 
 def _test_split(name: str, data_dir: str | None) -> TestPictures:
@@ -80,9 +91,10 @@ def _test_split(name: str, data_dir: str | None) -> TestPictures:
     return TestPictures(photos.names, photos.sizes, photos.read, name)
 
 
-def _open(root, title, expected, scale, lr_dir) -> TestPictures:
+def _open(root, title, expected, scale, lr_dir, film) -> TestPictures:
     folder = layouts.hr_folder(root, scale)
     paths = layouts.hr_pictures(folder, expected)
+    paths = order_clips(paths) if film else paths
     sizes = [_size(path) for path in paths]
     layouts.check_no_lr(folder, paths, sizes)
     _check_set(title, expected, folder, len(paths), scale)
@@ -94,6 +106,7 @@ def _open(root, title, expected, scale, lr_dir) -> TestPictures:
         title,
         expected,
         None if lr_folder is None else _lr_reader(folder, paths, lr_folder),
+        title if film else "",
     )
 
 

@@ -1,9 +1,10 @@
 """Films: folders of frames, and film files, which are cut where the shot changes.
 
 A folder that holds pictures is a clip, its pictures the frames in the order of the numbers in their
-names. A film file is decoded once, when it is prepared, and each of its shots is a clip
-("film.mp4/shot-001"). Whole clips belong to a split, as pictures do in `image_folder`: by `train/`,
-`valid/` and `test/` where they are there, else by a hash of the clip's path.
+names. A film file is decoded when it is prepared, first to find its shots and again to keep their
+frames; each shot is a clip ("film.mp4/shot-001"). Whole clips belong to a split, as pictures do in
+`image_folder`: by `train/`, `valid/` and `test/` where they are there, else by a hash of the clip's
+path.
 
 What is prepared lies under a fingerprint of the files' paths, lengths and times.
 """
@@ -11,7 +12,6 @@ What is prepared lies under a fingerprint of the files' paths, lengths and times
 import hashlib
 import io
 import itertools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from PIL import Image
 
 from jsr.clips import check_same_size, clip_name, list_clips
 from jsr.datasets import SPLITS, Photos
+from jsr.datasets.frames import check_no_lr, list_frames
 from jsr.datasets.image_folder import split_pictures
 from jsr.datasets.prepared import LocalInfo, cache_dir, prepare
 from jsr.errors import UserError
@@ -38,7 +39,8 @@ SHORTEST = 16
 class Clips(tfds.core.GeneratorBasedBuilder):
     """Frames below `root`: paths of those that are files, the bytes of a PNG of those of films."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    # Another one wherever more is refused: what was prepared before is then looked at again.
+    VERSION = tfds.core.Version("1.1.0")
     code_path = None  # TFDS would look for download checksums beside it, by an uninstalled package
 
     def __init__(self, root: Path, splits: dict[str, list[str]], **options):
@@ -57,6 +59,8 @@ class Clips(tfds.core.GeneratorBasedBuilder):
         return LocalInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
+        clips = sorted(itertools.chain.from_iterable(self.splits.values()))
+        check_no_lr(self.root, [clip for clip in clips if (self.root / clip).is_dir()])
         return {split: self._generate_examples(clips) for split, clips in self.splits.items()}
 
     def _generate_examples(self, clips: list[str]) -> Iterator[tuple[str, dict]]:
@@ -72,7 +76,7 @@ def open_split(split: str, data_dir: str | None) -> Photos:
 
     Raises UserError when there is no such folder, when it holds fewer than three clips or
     sub-folders that do not make up splits; for a clip of one frame, with a frame missing or of
-    another size; and for a film that cannot be decoded.
+    another size; for LR beside its HR; and for a film that is interlaced or cannot be decoded.
     """
     if not data_dir:
         raise UserError("clips needs data_dir: the folder that holds folders of frames, or films")
@@ -118,30 +122,8 @@ def list_sources(root: Path) -> list[str]:
     return sorted(found)
 
 
-def order_frames(folder: Path) -> list[Path]:
-    """The frames of a folder in the order of the last numbers in their names.
-
-    Raises UserError where a number is missing, or there twice.
-    """
-    paths = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICTURES]
-    paths = [path for path in paths if not path.name.startswith(".")]
-    found = [re.findall(r"\d+", path.stem) for path in paths]
-    if not all(found):
-        return paths
-    numbered = sorted((int(digits[-1]), path) for digits, path in zip(found, paths, strict=True))
-    for (number, path), (after, other) in itertools.pairwise(numbered):
-        if after == number:
-            raise UserError(f"{folder}: {path.name} and {other.name} are both frame {number}")
-        if after > number + 1:
-            raise UserError(
-                f"{folder}: {after - number - 1} frame(s) missing between {path.name} and"
-                f" {other.name}: put them there, or cut the clip there into two folders"
-            )
-    return [path for _, path in numbered]
-
-
 def _of_folder(folder: Path, clip: str) -> Iterator[dict]:
-    for index, path in enumerate(order_frames(folder)):
+    for index, path in enumerate(list_frames(folder)):
         height, width = picture_size(path)
         inside = f"{clip}/{path.name}"
         yield _example(f"{clip}/{index:06d}", inside, b"", height, width)
@@ -150,7 +132,7 @@ def _of_folder(folder: Path, clip: str) -> Iterator[dict]:
 def _of_film(path: Path, clip: str) -> Iterator[dict]:
     shots = iter(_shots(path))
     shot, place = next(shots), 0
-    for index, frame in enumerate(_decode(path)):
+    for index, frame in enumerate(_decode(_open_film(path))):
         if index == shot.stop:
             following = next(shots, None)
             if following is None:
@@ -163,7 +145,15 @@ def _of_film(path: Path, clip: str) -> Iterator[dict]:
 
 def _shots(path: Path) -> list[range]:
     """The shots of a film, by frames; of several those that are too short are left out."""
-    small = [thumbnail(frame) for frame in _decode(path)]
+    film = _open_film(path)
+    small = [thumbnail(frame) for frame in _decode(film)]
+    if film.damaged:
+        logging.warning(
+            "%s: %d packets or frames are damaged, and were concealed or left out: training learns"
+            " what is concealed; copy the film again, or take it out",
+            path,
+            film.damaged,
+        )
     borders = [0, *find_cuts(small), len(small)]
     shots = [range(a, b) for a, b in itertools.pairwise(borders)]
     kept = [shot for shot in shots if len(shot) >= SHORTEST] if len(shots) > 1 else shots
@@ -177,12 +167,20 @@ def _shots(path: Path) -> list[range]:
     return kept
 
 
-def _decode(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a film, uint8 [h, w, 3]."""
+def _open_film(path: Path):
+    """The reader of a film. Raises UserError for one that is interlaced."""
     require_pyav()
     from jsr.film_reader import FilmReader
 
-    for frame in FilmReader(path).frames():
+    film = FilmReader(path)
+    if film.facts.interlaced:
+        raise UserError(f"{path}: is interlaced, and combs would be learnt: deinterlace it first")
+    return film
+
+
+def _decode(film) -> Iterator[np.ndarray]:
+    """The frames of a film, uint8 [h, w, 3]."""
+    for frame in film.frames():
         pixels = frame.pixels
         yield pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 

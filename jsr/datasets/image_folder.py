@@ -80,7 +80,10 @@ def split_pictures(paths: list[str], split: str = "train") -> dict[str, list[str
     A folder without train/ has the splits whose sub-folders are there, if `split` is one of them.
     Raises UserError when a split would stay empty or a picture belongs to none.
     """
-    tops = {top: [path for path in paths if path.startswith(f"{top}/")] for top in SPLITS}
+    # A clip may be the sub-folder itself, its frames directly in there.
+    tops = {
+        top: [path for path in paths if path == top or path.startswith(f"{top}/")] for top in SPLITS
+    }
     given = {top: below for top, below in tops.items() if below}
     if not given:
         return _split_by_hash(paths, ("valid", "test"))

@@ -93,7 +93,7 @@ def check_no_lr(folder: Path, paths: Sequence[Path], sizes: Sequence) -> None:
     one folder (baby, babyx4), and folders all of whose names and sizes go together.
     """
     for large, small in _suspects(paths, sizes):
-        if _alike(paths[large], paths[small]):
+        if alike(paths[large], paths[small]):
             here, there = (paths[i].relative_to(folder) for i in (small, large))
             raise UserError(
                 f"{folder}: {here} is {there} made smaller, and LR is not scored as HR: name the"
@@ -109,15 +109,15 @@ def _suspects(paths: Sequence[Path], sizes: Sequence) -> Iterator[tuple[int, int
         names.setdefault(plain_name(path.stem), []).append(index)
     for names in places.values():
         for same in names.values():
-            yield from (p for p in permutations(same, 2) if _is_larger(*(sizes[i] for i in p)))
+            yield from (p for p in permutations(same, 2) if is_larger(*(sizes[i] for i in p)))
     for there, here in permutations(places.values(), 2):
         if here.keys() <= there.keys():
             pairs = [(there[name][0], index) for name, (index, *_) in here.items()]
-            if all(_is_larger(sizes[large], sizes[small]) for large, small in pairs):
+            if all(is_larger(sizes[large], sizes[small]) for large, small in pairs):
                 yield pairs[0]
 
 
-def _is_larger(large, small) -> bool:
+def is_larger(large: Sequence[int], small: Sequence[int]) -> bool:
     """Whether `small` (height, width) may be a size of LR for HR of `large`."""
     if min(small) < 1:
         return False
@@ -128,15 +128,15 @@ def _is_larger(large, small) -> bool:
     )
 
 
-def _alike(large: Path, small: Path) -> bool:
-    """Whether the two show the same; also where one cannot be read."""
+def alike(large: Path, small: Path, least: float = ALIKE) -> bool:
+    """Whether the two show the same, by their correlation; also where one cannot be read."""
     try:
         lr, hr = (read_rgb(path).mean(axis=-1) for path in (small, large))
     except UserError:
         return True
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.corrcoef(lr.ravel(), resize.imresize(hr, shape=lr.shape).ravel())[0, 1]
-    return not correlation < ALIKE  # a flat picture, whose correlation is NaN, is like any other
+    return not correlation < least  # a flat picture, whose correlation is NaN, is like any other
 
 
 def _named_hr(paths: list[Path], folder: Path) -> list[Path]:

@@ -35,7 +35,10 @@ class Path(NamedTuple):
 
 
 def draw_path(size: tuple[int, int], seed: int, number: int, frames: int, side: int) -> Path:
-    """The path of clip `number` over a photograph of that height and width, inside of it."""
+    """The path of clip `number` over a photograph of that height and width, inside of it.
+
+    Raises UserError for a photograph that is too small.
+    """
     shares = np.random.default_rng([seed, number]).random(6)
     step, zoom = _between(STEP, shares[0]), _between(ZOOM, shares[1])
     widest = step * max(1.0, (1 + zoom) ** (frames - 1)) * (side - 1) / 2 + 1
@@ -47,8 +50,7 @@ def draw_path(size: tuple[int, int], seed: int, number: int, frames: int, side: 
         room = length - 1 - 2 * widest
         if room < 0:
             raise UserError(
-                f"a photograph of {size[0]}x{size[1]} pixels is too small for films of"
-                f" {side}x{side}: take it out"
+                f"{size[0]}x{size[1]} pixels are too few for films of {side}x{side}: take it out"
             )
         way = np.clip(direction * pace * (frames - 1), -room, room)
         starts.append(widest + max(-way, 0.0) + share * (room - abs(way)))
@@ -59,7 +61,8 @@ def draw_path(size: tuple[int, int], seed: int, number: int, frames: int, side: 
 def render(photo: np.ndarray, path: Path, frame: int, side: int) -> np.ndarray:
     """The frame uint8 [side, side, 3] of a photograph uint8 [h, w, 3]: cubic splines, rounded.
 
-    They are never farther apart than the photograph's pixels, so nothing is aliased.
+    The window's pixels are nearer together than the photograph's, so nothing is aliased; but at the
+    end of a clip that zooms out they may be up to 1.06 apart, and the very finest detail folds.
     """
     step = path.step * (1 + path.zoom) ** frame
     offsets = (np.arange(side) - (side - 1) / 2) * step
@@ -77,15 +80,17 @@ def render(photo: np.ndarray, path: Path, frame: int, side: int) -> np.ndarray:
 def make_pans(photos: Photos, clips: int, frames: int, side: int = SIDE, seed: int = 0) -> Photos:
     """`clips` films of each photograph, as frames called "photograph-clip/frame".
 
-    Raises UserError for a photograph that is smaller than a frame.
+    Raises UserError, naming it, for a photograph that is too small.
     """
     whole = functools.lru_cache(maxsize=2)(photos.__getitem__)
     plan = [(p, c, f) for p in range(len(photos)) for c in range(clips) for f in range(frames)]
-    paths = {
-        (p, c): draw_path(tuple(map(int, size)), seed, p * clips + c, frames, side)
-        for p, size in enumerate(photos.sizes)
-        for c in range(clips)
-    }
+    paths = {}
+    for p, size in enumerate(photos.sizes):
+        for c in range(clips):
+            try:
+                paths[p, c] = draw_path(tuple(map(int, size)), seed, p * clips + c, frames, side)
+            except UserError as error:
+                raise UserError(f"{photos.names[p]}: {error}") from error
 
     def read(index: int) -> np.ndarray:
         photo, clip, frame = plan[index]
