@@ -107,13 +107,13 @@ def free(config):
 
 
 def lpips(config):
-    """gan by LPIPS itself in place of plain distances of the features that it weighs."""
+    """gan by LPIPS itself in place of plain distances of the features that it weighs, D weaker."""
     gan(config)
     config.perceptual.distance = "lpips"
     config.gan.perceptual_weight = 5.0
-    config.gan.steps = 1_200
-    config.gan.optimizer.warmup = 200
-    config.ema = 0.995
+    config.gan.adversarial_weight = 0.05
+    config.gan.steps = 600
+    config.eval_every = 300
 
 
 PRESETS = {
