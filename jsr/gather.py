@@ -7,10 +7,12 @@ test/, and report.json says of every photograph what became of it.
 """
 
 import hashlib
+import itertools
 import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +52,13 @@ def main(words: list[str], options) -> None:
     }
     against = [path for folder in options.against for path in _list(Path(folder))]
     fates = _choose(photos, against, options)
+    stems = _stems(photos)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for name in _bar([n for n in photos if fates[n]["fate"] in SPLITS], "writing"):
-            _write(partial / fates[name]["fate"], name, _read(*photos[name]), options.tile)
+            folder = partial / fates[name]["fate"]
+            _write(folder, stems[name], _read(*photos[name]), options.tile)
         # A line each: short, and as easily compared as read.
         lines = [f"{json.dumps(name)}: {json.dumps(fate)}" for name, fate in fates.items()]
         (partial / "report.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
@@ -71,12 +75,23 @@ def _label(sources: list[tuple[Path, int]]) -> dict[str, tuple[Path, int]]:
     """The sources by their folders' names, numbered where two are the same."""
     labelled: dict[str, tuple[Path, int]] = {}
     for folder, shrink in sources:
-        label, number = folder.name, 1
-        while label in labelled:
-            number += 1
-            label = f"{folder.name}-{number}"
-        labelled[label] = (folder, shrink)
+        # Neither "" nor "..", and nothing hidden, which would not be found again.
+        name = Path(os.path.abspath(folder)).name.lstrip(".") or "photographs"
+        labelled[_unique(name, labelled)] = (folder, shrink)
     return labelled
+
+
+def _stems(photos: Iterable[str]) -> dict[str, str]:
+    """How the tiles of each start: without suffix, numbered where two differ in nothing else."""
+    names: dict[str, str] = {}
+    for name in photos:
+        names[_unique(str(Path(name).with_suffix("")), names)] = name
+    return {name: stem for stem, name in names.items()}
+
+
+def _unique(name: str, taken: Container[str]) -> str:
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(n for n in itertools.chain([name], numbered) if n not in taken)
 
 
 def _bar(items: Iterable, label: str) -> tqdm:
@@ -138,7 +153,7 @@ def _hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def _write(folder: Path, name: str, pixels: np.ndarray, tile: int) -> None:
+def _write(folder: Path, stem: str, pixels: np.ndarray, tile: int) -> None:
     tiles = [
         (y, x, part)
         for y, rows in enumerate(_parts(pixels, tile, 0))
@@ -147,8 +162,7 @@ def _write(folder: Path, name: str, pixels: np.ndarray, tile: int) -> None:
     if folder.name != "train":  # one place of each photograph is enough to choose by
         tiles = tiles[len(tiles) // 2 :][:1]
     for y, x, part in tiles:
-        path = (folder / name).with_suffix("")
-        path = path.with_name(f"{path.name}_{y}_{x}.png")
+        path = folder / f"{stem}_{y}_{x}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_picture(path, Picture(np.ascontiguousarray(part), None, None, None, None))
 

@@ -1,6 +1,8 @@
 """A training folder out of other folders."""
 
 import json
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -111,6 +113,38 @@ def test_photographs_are_shrunk_first_and_small_ones_left_out(folders):
         "more-2/deep/rocket.png",
     }
     assert {Image.open(path).size for path in target.rglob("cat*.png")} <= {(100, 75)}
+
+
+@pytest.mark.parametrize(
+    ("source", "label"), [(".", "noise"), ("deep/..", "noise"), ("..", "here")]
+)
+def test_a_folder_that_is_named_by_dots_has_its_own_name(tmp_path, monkeypatch, source, label):
+    for i in range(6):
+        noise = np.random.default_rng(i).integers(0, 256, (8, 10, 3), np.uint8)
+        save(tmp_path / "here" / "noise" / f"{i}.png", noise)
+    (tmp_path / "here" / "noise" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "here" / "noise")
+    gather.main([str(tmp_path / "out"), source], options(smallest=8))
+    fates = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert {Path(name).parts[0] for name in fates} == {label}
+    assert not list((tmp_path / "here").rglob("*_0_0.png"))
+    listed = [path.relative_to(tmp_path / "out").parts for path in tmp_path.rglob("*_0_0.png")]
+    assert len(listed) == 6 and {parts[:2] for parts in listed} == {
+        (split, label) for split in gather.SPLITS
+    }
+
+
+def test_pictures_that_differ_by_their_suffix_alone_all_have_tiles(folders):
+    """And what is called alike has its usual names."""
+    for name, pixels in (("cat.jpg", COFFEE), ("cat-2.png", ROCKET[:, ::-1] // 2)):
+        save(folders / "more" / name, pixels)
+    shutil.rmtree(folders / "more" / "deep")
+    target, fates = run(folders, "more", "noise", tile=1000)
+    assert all(not fate["fate"].startswith("left out") for fate in fates.values())
+    found = {path.name: np.asarray(Image.open(path)) for path in target.rglob("cat*.png")}
+    assert sorted(found) == ["cat-2_0_0.png", "cat-3_0_0.png", "cat_0_0.png"]
+    assert np.array_equal(found["cat-3_0_0.png"], CAT)
+    assert np.array_equal(found["cat-2_0_0.png"], ROCKET[:, ::-1] // 2)
 
 
 @pytest.mark.parametrize(
