@@ -120,31 +120,34 @@ def _read(path: Path, shrink: int) -> np.ndarray:
 def _choose(photos: dict, against: list[Path], options) -> dict[str, dict]:
     """For each photograph its split, or why it is left out, and what it is most like."""
     forbidden = Signatures((str(path), read_rgb(path)) for path in _bar(against, "benchmarks"))
-    sides = {}
 
-    def read_all() -> Iterator[tuple[str, np.ndarray]]:
+    def read_large() -> Iterator[tuple[str, np.ndarray]]:
         for name, place in _bar(photos.items(), "photographs"):
             pixels = _read(*place)
-            sides[name] = min(pixels.shape[:2])
-            yield name, pixels
+            if min(pixels.shape[:2]) >= options.smallest:
+                yield name, pixels
 
-    ours = Signatures(read_all())
-    fates = {name: {"fate": "train"} for name in photos}
-    for kind, others in (("twin", ours), ("forbidden", forbidden)):
-        for like in ours.nearest(others) if others.names else []:
-            fate = fates[like.first]
-            fate[kind] = [like.second, like.bits, round(like.correlation, 3)]
-            # Of two that are alike the first stays.
-            if like.near and (kind == "forbidden" or fates[like.second]["fate"] == "train"):
-                first = kind == "twin" and like.first < like.second
-                fate["fate"] = fate["fate"] if first else f"left out: {kind}"
-    for name, side in sides.items():
-        if side < options.smallest:
-            fates[name]["fate"] = "left out: small"
-    kept = sorted((n for n in photos if fates[n]["fate"] == "train"), key=_hash)
+    fates = {name: {"fate": "left out: small"} for name in photos}
+    ours = Signatures(read_large())
+    twins, banned = ours.nearest(ours), ours.nearest(forbidden)
+    kept: set[str] = set()
+    # Of those that are alike the first by name stays.
+    for name in sorted(ours.names):
+        alike = [like for like in twins[name] if like.near and like.second in kept]
+        fate = fates[name]
+        for kind, likes in (("twin", alike or twins[name]), ("forbidden", banned[name])):
+            for like in likes[:1]:
+                fate[kind] = [like.second, like.bits, round(like.correlation, 3)]
+        if any(like.near for like in banned[name]):
+            fate["fate"] = "left out: forbidden"
+        elif alike:
+            fate["fate"] = "left out: twin"
+        else:
+            fate["fate"] = "train"
+            kept.add(name)
     if len(kept) <= options.valid + options.test:
         raise UserError(f"only {len(kept)} photographs are left: too few for --valid and --test")
-    for i, name in enumerate(kept[: options.valid + options.test]):
+    for i, name in enumerate(sorted(kept, key=_hash)[: options.valid + options.test]):
         fates[name]["fate"] = "valid" if i < options.valid else "test"
     return fates
 

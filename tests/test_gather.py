@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from scipy.fft import idctn
 
 from jsr import gather
 from jsr.datasets import image_folder
 from jsr.errors import UserError
+from jsr.images import picture_size
 from jsr.near_duplicates import Signatures
 
 CAT, ROCKET, COFFEE = (
@@ -106,13 +108,34 @@ def test_of_two_that_are_alike_one_stays(folders):
     assert sorted(p.startswith("left out: twin") for p in pair) == [False, True]
 
 
+def test_of_several_that_are_alike_one_stays(folders):
+    for i, name in enumerate("abc"):
+        blend = (CAT * (1 - 0.06 * i) + COFFEE * (0.06 * i)).astype(np.uint8)
+        save(folders / "alike" / f"{name}.png", blend)
+    _, fates = run(folders, "noise", "alike")
+    assert fates["alike/a.png"]["fate"] in gather.SPLITS
+    for name in ("alike/b.png", "alike/c.png"):
+        assert fates[name]["fate"] == "left out: twin"
+        assert fates[name]["twin"][0] == "alike/a.png"
+
+
+def test_photographs_to_train_on_may_have_the_names_of_those_that_must_not(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    _, fates = run(folders, "noise", "more", against=["more"])
+    for name in ("more/cat.png", "more/deep/rocket.png"):
+        assert fates[name]["fate"] == "left out: forbidden"
+        assert fates[name]["forbidden"] == [name, 0, 1.0]
+
+
 def test_photographs_are_shrunk_first_and_small_ones_left_out(folders):
     target, fates = run(folders, "noise", "more:4", "more:8", smallest=70)
     assert {n for n, f in fates.items() if f["fate"] == "left out: small"} == {
         "more-2/cat.png",
         "more-2/deep/rocket.png",
     }
-    assert {Image.open(path).size for path in target.rglob("cat*.png")} <= {(100, 75)}
+    # A small one, though the first by name, does not stand for one that it is like.
+    assert fates["more/cat.png"]["fate"] in gather.SPLITS
+    assert [picture_size(path) for path in target.rglob("cat*.png")] == [(75, 100)]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +192,33 @@ def test_too_few_photographs_are_told_and_nothing_is_left(folders):
 
 def test_unlike_pictures_are_told_apart():
     one = Signatures([("cat", CAT), ("rocket", ROCKET)])
-    other = Signatures([("coffee", COFFEE), ("cat", CAT)])
-    likenesses = one.nearest(other)
-    assert [like.near for like in likenesses] == [False, False]  # itself, by name, does not count
-    assert likenesses[0].second == "coffee"
+    found = one.nearest(one)  # but for itself
+    assert {name: [like.second for like in likes] for name, likes in found.items()} == {
+        "cat": ["rocket"],
+        "rocket": ["cat"],
+    }
+    assert not any(like.near for likes in found.values() for like in likes)
+    (like,) = one.nearest(Signatures([("coffee", COFFEE), ("cat", CAT)]))["cat"]
+    assert like == ("cat", "cat", 0, pytest.approx(1))
+    alone = Signatures([("cat", CAT)])
+    assert alone.nearest(alone) == {"cat": []} == alone.nearest(Signatures([]))
+
+
+def test_what_is_near_by_one_measure_is_told_before_what_is_almost_by_both():
+    signs = np.random.default_rng(0).permutation(np.tile([1.0, -1.0], 27))
+    weak = np.tile([0.05, -0.05], 5)  # a little is enough to turn these
+    low, turned = (np.append(first, signs).reshape(8, 8) for first in (weak, -weak))
+
+    def draw(low, place):
+        spectrum = np.zeros((32, 32))
+        spectrum[1:9, 1:9] = low
+        spectrum[place[:2]] = place[2]
+        pixels = np.round(128 + 60 * idctn(spectrum, norm="ortho"))
+        return np.repeat(pixels.astype(np.uint8)[..., None], 3, axis=2)
+
+    one = Signatures([("one", draw(low, (0, 0, 0)))])
+    same_hash, almost = draw(low, (0, 1, 10.0)), draw(turned, (20, 20, 2.7))
+    (like,) = one.nearest(Signatures([("almost", almost)]))["one"]
+    assert not like.near and like.correlation - like.bits / 50 > 0.7
+    (like,) = one.nearest(Signatures([("almost", almost), ("same", same_hash)]))["one"]
+    assert like.second == "same" and like.near and like.correlation < 0.7
