@@ -31,10 +31,10 @@ SPLITS = ("train", "valid", "test")
 def define_flags() -> None:
     """Define the options of the command line."""
     flags.DEFINE_list("against", [], "folders of pictures that must not be trained on")
-    flags.DEFINE_integer("tile", 480, "about this side have the parts of what is larger")
-    flags.DEFINE_integer("smallest", 96, "what has a shorter side is left out")
-    flags.DEFINE_integer("valid", 12, "photographs held out to choose by")
-    flags.DEFINE_integer("test", 8, "photographs held out for the run's own table")
+    flags.DEFINE_integer("tile", 480, "about this side have the parts of what is larger", 1)
+    flags.DEFINE_integer("smallest", 96, "what has a shorter side is left out", 1)
+    flags.DEFINE_integer("valid", 12, "photographs held out to choose by", 0)
+    flags.DEFINE_integer("test", 8, "photographs held out for the run's own table", 0)
 
 
 def main(words: list[str], options) -> None:
@@ -58,7 +58,8 @@ def main(words: list[str], options) -> None:
     try:
         for name in _bar([n for n in photos if fates[n]["fate"] in SPLITS], "writing"):
             folder = partial / fates[name]["fate"]
-            _write(folder, stems[name], _read(*photos[name]), options.tile)
+            path, shrink = photos[name]
+            _write(folder, stems[name], _shrink(read_rgb(path), shrink), options.tile)
         # A line each: short, and as easily compared as read.
         lines = [f"{json.dumps(name)}: {json.dumps(fate)}" for name, fate in fates.items()]
         (partial / "report.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
@@ -112,8 +113,7 @@ def _list(folder: Path) -> list[Path]:
     return list_pictures(folder)
 
 
-def _read(path: Path, shrink: int) -> np.ndarray:
-    pixels = read_rgb(path)
+def _shrink(pixels: np.ndarray, shrink: int) -> np.ndarray:
     return pixels if shrink == 1 else downscale(pixels, shrink)
 
 
@@ -122,10 +122,10 @@ def _choose(photos: dict, against: list[Path], options) -> dict[str, dict]:
     forbidden = Signatures((str(path), read_rgb(path)) for path in _bar(against, "benchmarks"))
 
     def read_large() -> Iterator[tuple[str, np.ndarray]]:
-        for name, place in _bar(photos.items(), "photographs"):
-            pixels = _read(*place)
-            if min(pixels.shape[:2]) >= options.smallest:
-                yield name, pixels
+        for name, (path, shrink) in _bar(photos.items(), "photographs"):
+            pixels = read_rgb(path)
+            if min(pixels.shape[:2]) // shrink >= options.smallest:
+                yield name, _shrink(pixels, shrink)
 
     fates = {name: {"fate": "left out: small"} for name in photos}
     ours = Signatures(read_large())

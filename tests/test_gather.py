@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import runs
 import skimage.data
 from PIL import Image
 from scipy.fft import idctn
@@ -128,10 +131,9 @@ def test_photographs_to_train_on_may_have_the_names_of_those_that_must_not(folde
 
 
 def test_photographs_are_shrunk_first_and_small_ones_left_out(folders):
-    target, fates = run(folders, "noise", "more:4", "more:8", smallest=70)
+    target, fates = run(folders, "noise", "more:4", "more:8", "more:301", smallest=70)
     assert {n for n, f in fates.items() if f["fate"] == "left out: small"} == {
-        "more-2/cat.png",
-        "more-2/deep/rocket.png",
+        f"more-{number}/{name}" for number in (2, 3) for name in ("cat.png", "deep/rocket.png")
     }
     # A small one, though the first by name, does not stand for one that it is like.
     assert fates["more/cat.png"]["fate"] in gather.SPLITS
@@ -182,6 +184,14 @@ def test_mistakes_are_told(folders, words, message):
     with pytest.raises(UserError, match=message):
         gather.main([str(folders / word) for word in words], options())
     assert not (folders / "out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--tile=0", "--smallest=0", "--valid=-1", "--test=-1"])
+def test_numbers_that_cannot_be_are_told(folders, flag):
+    words = [sys.executable, "-m", "jsr.gather", str(folders / "out"), str(folders / "more"), flag]
+    run = subprocess.run(words, cwd=runs.ROOT, capture_output=True, text=True)
+    assert run.returncode == 2 and not (folders / "out").exists()
+    assert run.stderr.startswith(f"error: flag {flag}: ") and run.stderr.count("\n") == 1
 
 
 def test_too_few_photographs_are_told_and_nothing_is_left(folders):
