@@ -183,14 +183,14 @@ class Run:
         if picture is not None:
             self.writer.picture(self.step, "valid", picture)
         if verdict == "best":
-            self._save_weights()
+            self._save_weights(self.state, self.step)
         return verdict
 
-    def _save_weights(self) -> None:
-        variables = parallel.to_host(self.state.ema)
+    def _save_weights(self, state: TrainState, step: int) -> None:
+        variables = parallel.to_host(state.ema)
         if parallel.process_index():
             return
-        facts = {**self.recipe.facts(), "step": self.step, "stage": self.progress.stage}
+        facts = {**self.recipe.facts(), "step": step, "stage": self.progress.stage}
         path = self.workdir / f"{self.progress.stage}.safetensors"
         save_network(path, variables, facts)
         save_network(self.workdir / "best.safetensors", variables, facts)
@@ -215,12 +215,24 @@ class Run:
             f"collapsed at step {self.step}: back to step {good} with"
             f" {self.config.collapse_lr_scale} times the learning rate"
         )
+        abandoned = self.progress.best
         self.state, self.progress = self._restore(good)
+        if self.progress.best != abandoned:
+            self._restore_weights()
         self.checkpoints.delete_after(good)
         self.state = self.state.replace(
             lr_scale=self.state.lr_scale * self.config.collapse_lr_scale,
             rollbacks=self.state.rollbacks + 1,
         )
+
+    def _restore_weights(self) -> None:
+        """Put the best weights as `progress` has them in the place of later ones."""
+        stage = self.progress.stage
+        step = self.progress.best[stage]["step"]
+        self._save_weights(self.checkpoints.restore(step, self.recipe.template(stage)), step)
+        for name in self.config.stages:
+            if name not in self.progress.best and not parallel.process_index():
+                (self.workdir / f"{name}.safetensors").unlink(missing_ok=True)
 
     def _log(self, stage: Stage, previous: tuple[int, dict] | None) -> None:
         # The metrics are those of the step before, so that the host does not wait for the device.

@@ -187,7 +187,7 @@ def test_a_patch_that_the_discriminator_cannot_take_is_said_at_once(photos, tmp_
         training.train(config, tmp_path)
 
 
-def scores_by_step(monkeypatch, psnr, accuracy=0.8):
+def scores_by_step(monkeypatch, psnr, accuracy=0.8, lpips=None):
     """Replace the scores of the adversarial stage by functions of (step, rollbacks)."""
     real = Validation.__call__
 
@@ -197,6 +197,8 @@ def scores_by_step(monkeypatch, psnr, accuracy=0.8):
             step, rollbacks = int(state.step), int(state.rollbacks)
             scores["psnr"] += psnr(step, rollbacks)
             scores["d_accuracy"] = accuracy
+            if lpips:
+                scores["lpips"] = lpips(step, rollbacks)
         return scores, picture
 
     monkeypatch.setattr(Validation, "__call__", scored)
@@ -209,6 +211,38 @@ def test_a_collapse_goes_back_once_with_a_lower_rate(photos, tmp_path, monkeypat
     assert "collapsed at step 20: back to step 16" in log
     state = runs.final_state(tmp_path)
     assert state["rollbacks"] == 1 and state["lr_scale"] == 0.5 and state["step"] == 24
+
+
+def test_a_collapse_takes_the_best_weights_since_the_good_state_back(photos, tmp_path, monkeypatch):
+    seen = {}
+
+    def lpips(step, back):
+        seen[step, back] = (tmp_path / "best.safetensors").read_bytes()
+        return {16: 0.3, 20: 0.4, 24: 0.2}.get(step, 0.4) if not back else 0.5
+
+    falls = {24: -3.0, 28: -9.0}
+    scores_by_step(monkeypatch, lambda step, back: 0 if back else falls.get(step, 0), lpips=lpips)
+    training.train(small_config(photos, gan__steps=20), tmp_path)
+    assert "collapsed at step 28: back to step 20" in (tmp_path / "log.txt").read_text()
+    assert seen[20, 0] == seen[24, 0] != seen[28, 0]  # of 16, but at last of 24
+    for name in ("best", "gan"):
+        assert (tmp_path / f"{name}.safetensors").read_bytes() == seen[20, 0]
+    assert load_network(tmp_path).facts["step"] == 16
+
+
+def test_a_collapse_of_a_stage_that_was_never_good_leaves_the_best_of_the_one_before(
+    photos, tmp_path, monkeypatch
+):
+    # Again at the first evaluation after the return.
+    falls = {(16, 0): -3.0, (20, 0): -9.0, (16, 1): -9.0}
+    scores_by_step(monkeypatch, lambda *place: falls[place])
+    with pytest.raises(PartlyDone, match="collapsed at step 16 again"):
+        training.train(small_config(photos), tmp_path)
+    assert "collapsed at step 20: back to step 12" in (tmp_path / "log.txt").read_text()
+    assert not (tmp_path / "gan.safetensors").exists()
+    assert load_network(tmp_path).facts["stage"] == "pixel"
+    weights = [tmp_path / f"{name}.safetensors" for name in ("best", "pixel")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_a_second_collapse_stops_with_a_clear_error(photos, tmp_path, monkeypatch):
