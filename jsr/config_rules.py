@@ -40,11 +40,13 @@ def check_config(config) -> None:
         "accumulate",
         "steps_per_dispatch",
     ]
-    positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped"]
+    positive += ["log_every", "eval_every", "save_every", "keep", "max_skipped", "collapse_evals"]
     positive += [f"{name}.steps" for name in config.stages]
     for key in positive:
         if _value(config, key) < 1:
             raise UserError(f"{key} is {_value(config, key)}: expected at least 1")
+    if config.perceptual.divisor <= 0:
+        raise UserError(f"perceptual.divisor is {config.perceptual.divisor}: expected more than 0")
     if config.norm_batch < 0:
         raise UserError(f"norm_batch is {config.norm_batch}: expected examples, or 0 for all")
     periods = ["log_every", "eval_every", "save_every"] + [f"{n}.steps" for n in config.stages]

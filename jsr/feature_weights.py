@@ -18,11 +18,12 @@ from pathlib import Path
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from jsr.cache import cache_folder
 from jsr.errors import UserError
 from jsr.torch_files import read_arrays_pickle, read_state_dict
+from jsr.whole_files import replace_file
 
 URLS = {
     "vgg19": "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
@@ -175,8 +176,8 @@ def fetch_features(network: str, source: Path | str | None = None) -> Path:
             _download(network, part)
         params = flatten_dict(_read_weights(network, Path(source or part)), sep="/")
         arrays = {name: np.ascontiguousarray(array) for name, array in params.items()}
-        save_file(arrays, part, {"network": network, "source": Path(source or URLS[network]).name})
-        os.replace(part, target)
+        facts = {"network": network, "source": Path(source or URLS[network]).name}
+        replace_file(target, save(arrays, facts))
     except OSError as error:
         raise UserError(f"{target}: {error.strerror}; JSR_CACHE names another folder") from error
     finally:

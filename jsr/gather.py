@@ -7,10 +7,12 @@ test/, and report.json says of every photograph what became of it.
 """
 
 import hashlib
+import itertools
 import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +31,10 @@ SPLITS = ("train", "valid", "test")
 def define_flags() -> None:
     """Define the options of the command line."""
     flags.DEFINE_list("against", [], "folders of pictures that must not be trained on")
-    flags.DEFINE_integer("tile", 480, "about this side have the parts of what is larger")
-    flags.DEFINE_integer("smallest", 96, "what has a shorter side is left out")
-    flags.DEFINE_integer("valid", 12, "photographs held out to choose by")
-    flags.DEFINE_integer("test", 8, "photographs held out for the run's own table")
+    flags.DEFINE_integer("tile", 480, "about this side have the parts of what is larger", 1)
+    flags.DEFINE_integer("smallest", 96, "what has a shorter side is left out", 1)
+    flags.DEFINE_integer("valid", 12, "photographs held out to choose by", 0)
+    flags.DEFINE_integer("test", 8, "photographs held out for the run's own table", 0)
 
 
 def main(words: list[str], options) -> None:
@@ -50,11 +52,14 @@ def main(words: list[str], options) -> None:
     }
     against = [path for folder in options.against for path in _list(Path(folder))]
     fates = _choose(photos, against, options)
+    stems = _stems(photos)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for name in _bar([n for n in photos if fates[n]["fate"] in SPLITS], "writing"):
-            _write(partial / fates[name]["fate"], name, _read(*photos[name]), options.tile)
+            folder = partial / fates[name]["fate"]
+            path, shrink = photos[name]
+            _write(folder, stems[name], _shrink(read_rgb(path), shrink), options.tile)
         # A line each: short, and as easily compared as read.
         lines = [f"{json.dumps(name)}: {json.dumps(fate)}" for name, fate in fates.items()]
         (partial / "report.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
@@ -71,12 +76,23 @@ def _label(sources: list[tuple[Path, int]]) -> dict[str, tuple[Path, int]]:
     """The sources by their folders' names, numbered where two are the same."""
     labelled: dict[str, tuple[Path, int]] = {}
     for folder, shrink in sources:
-        label, number = folder.name, 1
-        while label in labelled:
-            number += 1
-            label = f"{folder.name}-{number}"
-        labelled[label] = (folder, shrink)
+        # Neither "" nor "..", and nothing hidden, which would not be found again.
+        name = Path(os.path.abspath(folder)).name.lstrip(".") or "photographs"
+        labelled[_unique(name, labelled)] = (folder, shrink)
     return labelled
+
+
+def _stems(photos: Iterable[str]) -> dict[str, str]:
+    """How the tiles of each start: without suffix, numbered where two differ in nothing else."""
+    names: dict[str, str] = {}
+    for name in photos:
+        names[_unique(str(Path(name).with_suffix("")), names)] = name
+    return {name: stem for stem, name in names.items()}
+
+
+def _unique(name: str, taken: Container[str]) -> str:
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(n for n in itertools.chain([name], numbered) if n not in taken)
 
 
 def _bar(items: Iterable, label: str) -> tqdm:
@@ -97,39 +113,41 @@ def _list(folder: Path) -> list[Path]:
     return list_pictures(folder)
 
 
-def _read(path: Path, shrink: int) -> np.ndarray:
-    pixels = read_rgb(path)
+def _shrink(pixels: np.ndarray, shrink: int) -> np.ndarray:
     return pixels if shrink == 1 else downscale(pixels, shrink)
 
 
 def _choose(photos: dict, against: list[Path], options) -> dict[str, dict]:
     """For each photograph its split, or why it is left out, and what it is most like."""
     forbidden = Signatures((str(path), read_rgb(path)) for path in _bar(against, "benchmarks"))
-    sides = {}
 
-    def read_all() -> Iterator[tuple[str, np.ndarray]]:
-        for name, place in _bar(photos.items(), "photographs"):
-            pixels = _read(*place)
-            sides[name] = min(pixels.shape[:2])
-            yield name, pixels
+    def read_large() -> Iterator[tuple[str, np.ndarray]]:
+        for name, (path, shrink) in _bar(photos.items(), "photographs"):
+            pixels = read_rgb(path)
+            if min(pixels.shape[:2]) // shrink >= options.smallest:
+                yield name, _shrink(pixels, shrink)
 
-    ours = Signatures(read_all())
-    fates = {name: {"fate": "train"} for name in photos}
-    for kind, others in (("twin", ours), ("forbidden", forbidden)):
-        for like in ours.nearest(others) if others.names else []:
-            fate = fates[like.first]
-            fate[kind] = [like.second, like.bits, round(like.correlation, 3)]
-            # Of two that are alike the first stays.
-            if like.near and (kind == "forbidden" or fates[like.second]["fate"] == "train"):
-                first = kind == "twin" and like.first < like.second
-                fate["fate"] = fate["fate"] if first else f"left out: {kind}"
-    for name, side in sides.items():
-        if side < options.smallest:
-            fates[name]["fate"] = "left out: small"
-    kept = sorted((n for n in photos if fates[n]["fate"] == "train"), key=_hash)
+    fates = {name: {"fate": "left out: small"} for name in photos}
+    ours = Signatures(read_large())
+    twins, banned = ours.nearest(ours), ours.nearest(forbidden)
+    kept: set[str] = set()
+    # Of those that are alike the first by name stays.
+    for name in sorted(ours.names):
+        alike = [like for like in twins[name] if like.near and like.second in kept]
+        fate = fates[name]
+        for kind, likes in (("twin", alike or twins[name]), ("forbidden", banned[name])):
+            for like in likes[:1]:
+                fate[kind] = [like.second, like.bits, round(like.correlation, 3)]
+        if any(like.near for like in banned[name]):
+            fate["fate"] = "left out: forbidden"
+        elif alike:
+            fate["fate"] = "left out: twin"
+        else:
+            fate["fate"] = "train"
+            kept.add(name)
     if len(kept) <= options.valid + options.test:
         raise UserError(f"only {len(kept)} photographs are left: too few for --valid and --test")
-    for i, name in enumerate(kept[: options.valid + options.test]):
+    for i, name in enumerate(sorted(kept, key=_hash)[: options.valid + options.test]):
         fates[name]["fate"] = "valid" if i < options.valid else "test"
     return fates
 
@@ -138,7 +156,7 @@ def _hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def _write(folder: Path, name: str, pixels: np.ndarray, tile: int) -> None:
+def _write(folder: Path, stem: str, pixels: np.ndarray, tile: int) -> None:
     tiles = [
         (y, x, part)
         for y, rows in enumerate(_parts(pixels, tile, 0))
@@ -147,8 +165,7 @@ def _write(folder: Path, name: str, pixels: np.ndarray, tile: int) -> None:
     if folder.name != "train":  # one place of each photograph is enough to choose by
         tiles = tiles[len(tiles) // 2 :][:1]
     for y, x, part in tiles:
-        path = (folder / name).with_suffix("")
-        path = path.with_name(f"{path.name}_{y}_{x}.png")
+        path = folder / f"{stem}_{y}_{x}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_picture(path, Picture(np.ascontiguousarray(part), None, None, None, None))
 

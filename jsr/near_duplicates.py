@@ -27,7 +27,7 @@ class Likeness(NamedTuple):
     @property
     def near(self) -> bool:
         """Whether either measure calls them the same picture."""
-        return self.bits <= BITS or self.correlation >= CORRELATION
+        return bool(_near(self.bits, self.correlation))
 
 
 class Signatures:
@@ -49,17 +49,30 @@ class Signatures:
         bits = np.min([_differing(self._bits[0], other) for other in others._bits], axis=0)
         return bits, correlations
 
-    def nearest(self, others: "Signatures") -> list[Likeness]:
-        """The most alike of `others` for each picture, itself (by name) left out."""
+    def nearest(self, others: "Signatures") -> dict[str, list[Likeness]]:
+        """For each picture all of `others` that are near it, or else the one most like it.
+
+        The most alike is first. Where `others` are these same signatures, no picture is compared
+        with itself; elsewhere equal names mean nothing. A list is empty where there is no other.
+        """
         bits, correlations = self.compare(others)
-        same = np.equal.outer(np.array(self.names), np.array(others.names))
-        correlations, bits = np.where(same, -1, correlations), np.where(same, 64, bits)
+        near = _near(bits, correlations)
         # A difference of a bit counts as 0.02 of correlation in choosing which one to tell.
-        best = np.argmax(correlations - bits / 50, axis=1)
-        return [
-            Likeness(name, others.names[j], int(bits[i, j]), float(correlations[i, j]))
-            for i, (name, j) in enumerate(zip(self.names, best, strict=True))
-        ]
+        order = np.lexsort((bits / 50 - correlations, ~near))
+        found = {}
+        for i, name in enumerate(self.names):
+            first = order[i, : near[i].sum() + 1]  # itself is near as well
+            places = [j for j in first if others is not self or j != i]
+            found[name] = [
+                Likeness(name, others.names[j], int(bits[i, j]), float(correlations[i, j]))
+                for n, j in enumerate(places)
+                if n == 0 or near[i, j]
+            ]
+        return found
+
+
+def _near(bits, correlation):
+    return (bits <= BITS) | (correlation >= CORRELATION)
 
 
 def _thumbnail(pixels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ class Progress:
     `evaluated` is the step of the last evaluation (-1 before the first), `psnr` its PSNR on valid.
     `start_psnr` is the PSNR at the start of `stage`. `best` maps a stage to {"step", "score"}, a
     higher score being better. `good` is the last step from which a collapsed run can start again,
-    or -1. `stuck` counts the evaluations in a row at which D told all of valid apart.
+    or -1; `held` are the steps of the bests as they were then. `stuck` counts the evaluations in a
+    row at which D told all of valid apart.
     """
 
     stage: str = ""
@@ -20,6 +21,7 @@ class Progress:
     start_psnr: float | None = None
     best: dict = dataclasses.field(default_factory=dict)
     good: int = -1
+    held: list = dataclasses.field(default_factory=list)
     stuck: int = 0
 
     def begin(self, stage: str) -> None:
@@ -41,13 +43,15 @@ class Progress:
         fall = self.start_psnr - self.psnr
         if not math.isfinite(self.psnr) or fall > collapse_db or self.stuck >= collapse_evals:
             return "collapsed"
+        verdict = self._rank(step, scores)
         if fall < collapse_db / 2 and not sure:
-            self.good = step
-        return self._rank(step, scores)
+            self.good, self.held = step, [best["step"] for best in self.best.values()]
+        return verdict
 
     def protected(self) -> set[int]:
         """The steps whose checkpoints must stay."""
-        return {best["step"] for best in self.best.values()} | ({self.good} - {-1})
+        steps = {self.good, *self.held, *(best["step"] for best in self.best.values())}
+        return steps - {-1}
 
     def _rank(self, step: int, scores: dict) -> str:
         # An adversarial stage gets worse in PSNR by design: LPIPS ranks it, else the last wins.

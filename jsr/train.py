@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from clu import parameter_overview
 
-from jsr import memory, parallel, perceptual, pipeline, protocols
+from jsr import memory, parallel, pipeline, protocols
 from jsr.checkpoint import Checkpoints, check_same_config
 from jsr.datasets import open_photos
 from jsr.errors import PartlyDone, UserError
@@ -22,7 +22,7 @@ from jsr.recipe import Recipe, Stage
 from jsr.report import report
 from jsr.signals import StopSignal
 from jsr.state import TrainState
-from jsr.validation import Validation
+from jsr.validation import Validation, open_lpips
 from jsr.weights import save_network
 from jsr.writer import Writer
 
@@ -78,8 +78,7 @@ class Run:
         _make_folder(workdir)
         parallel.check_shared(workdir)
         self.checkpoints = Checkpoints(workdir, config.keep)
-        ranked = "gan" in config.stages and config.channels == "rgb"
-        lpips = perceptual.make_lpips("alexnet") if ranked else None
+        lpips, self._notes = open_lpips(config, photos["valid"])
         self.facts = {
             "config": config.to_dict(),
             "photos": _fingerprint(photos),
@@ -184,14 +183,14 @@ class Run:
         if picture is not None:
             self.writer.picture(self.step, "valid", picture)
         if verdict == "best":
-            self._save_weights()
+            self._save_weights(self.state, self.step)
         return verdict
 
-    def _save_weights(self) -> None:
-        variables = parallel.to_host(self.state.ema)
+    def _save_weights(self, state: TrainState, step: int) -> None:
+        variables = parallel.to_host(state.ema)
         if parallel.process_index():
             return
-        facts = {**self.recipe.facts(), "step": self.step, "stage": self.progress.stage}
+        facts = {**self.recipe.facts(), "step": step, "stage": self.progress.stage}
         path = self.workdir / f"{self.progress.stage}.safetensors"
         save_network(path, variables, facts)
         save_network(self.workdir / "best.safetensors", variables, facts)
@@ -216,12 +215,24 @@ class Run:
             f"collapsed at step {self.step}: back to step {good} with"
             f" {self.config.collapse_lr_scale} times the learning rate"
         )
+        abandoned = self.progress.best
         self.state, self.progress = self._restore(good)
+        if self.progress.best != abandoned:
+            self._restore_weights()
         self.checkpoints.delete_after(good)
         self.state = self.state.replace(
             lr_scale=self.state.lr_scale * self.config.collapse_lr_scale,
             rollbacks=self.state.rollbacks + 1,
         )
+
+    def _restore_weights(self) -> None:
+        """Put the best weights as `progress` has them in the place of later ones."""
+        stage = self.progress.stage
+        step = self.progress.best[stage]["step"]
+        self._save_weights(self.checkpoints.restore(step, self.recipe.template(stage)), step)
+        for name in self.config.stages:
+            if name not in self.progress.best and not parallel.process_index():
+                (self.workdir / f"{name}.safetensors").unlink(missing_ok=True)
 
     def _log(self, stage: Stage, previous: tuple[int, dict] | None) -> None:
         # The metrics are those of the step before, so that the host does not wait for the device.
@@ -251,7 +262,7 @@ class Run:
             say(f"state shared out among the devices, {part:.3g} of {whole:.3g} GB each")
         for scale, feed in self.feeds.items():
             say(f"photos {feed.note}" + (f" (x{scale})" if len(self.feeds) > 1 else ""))
-        for note in self.recipe.notes:
+        for note in [*self.recipe.notes, *self._notes]:
             say(note)
         if self.step:
             say(f"resumed from step {self.step} in {self.workdir}")

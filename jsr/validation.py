@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import hounsfield, losses, parallel, resize
+from jsr import hounsfield, losses, parallel, perceptual, resize
 from jsr.clips import ByClip
 from jsr.pipeline import Pairs, make_batch, open_pairs
 from jsr.protocols import Protocol, get_protocol
@@ -20,12 +20,30 @@ from jsr.weights import Network, in_colour, run, to_levels, to_levels_of
 
 # Crops on which train and valid are compared and D is examined: always the same ones.
 CROPS = 64
+# The shortest side of which AlexNet's layers leave anything.
+LPIPS_SIDE = 31
+
+
+def open_lpips(config, valid_photos) -> tuple[Callable | None, list[str]]:
+    """The function that ranks the adversarial stage's weights on valid, for `Validation`.
+
+    None where there is no such stage, no weights of AlexNet in the cache, or a photograph too small
+    for it; and notes of what the run should say.
+    """
+    if "gan" not in config.stages or config.channels != "rgb":
+        return None, []
+    lpips = perceptual.make_lpips("alexnet")
+    side = int(np.min(valid_photos.sizes)) // config.scale * config.scale
+    if lpips is None or side >= LPIPS_SIDE:
+        return lpips, []
+    small = f"valid has a photo of {side} pixels, and AlexNet needs {LPIPS_SIDE}"
+    return None, [f"LPIPS does not choose the best GAN weights, the last are kept: {small}"]
 
 
 class Validation:
     """Scores a state on valid: whole photos by the moving average, fixed crops by both networks.
 
-    `lpips` is a function (sr, hr) -> [b], or None where its weights are not there.
+    `lpips` is a function (sr, hr) -> [b], or None, as `open_lpips` gives it.
     """
 
     def __init__(self, recipe: Recipe, train: Pairs, valid_photos, lpips=None):
@@ -47,7 +65,7 @@ class Validation:
         Scores: "psnr", "ssim" of the moving average on whole photos by the config's protocol;
         "gap", by how much more dB it gains over bicubic on crops of train than on crops of valid;
         in the adversarial stage "d_accuracy" of D against the present G on the crops of valid,
-        where its loss has a decision, and "lpips" where its weights are there.
+        where its loss has a decision, and "lpips" where there is a function for it.
         """
         recipe, config = self._recipe, self._recipe.config
         local = parallel.to_host(state.replace(gen=state.gen.replace(opt_state=None)))

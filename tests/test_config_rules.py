@@ -26,6 +26,8 @@ from jsr.errors import UserError
             {"data.permute": 0.5, "channels": "y", "protocol": "classic", "stages": ("pixel",)},
             r"data\.permute is of colours, and channels is 'y'",
         ),
+        ({"collapse_evals": 0}, "collapse_evals is 0: expected at least 1"),
+        ({"perceptual.divisor": 0.0}, r"perceptual\.divisor is 0\.0: expected more than 0"),
     ],
 )
 def test_choices_that_cannot_be_are_told(changes, message):

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pickle
+import resource
 import tarfile
 from functools import partial
 from itertools import permutations
@@ -357,6 +358,21 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("JSR_CACHE", str(path / "below"))
     with pytest.raises(UserError, match="JSR_CACHE"):
         fetch_features("alexnet", path)
+
+
+def test_a_full_cache_is_told_and_keeps_what_it_has(tmp_path, cache):
+    path = save_torchvision(tmp_path / "net.pth", "alexnet", random_weights("alexnet"))
+    file = fetch_features("alexnet", path)
+    before = file.read_bytes()
+    # Beyond this size a write fails as on a full disk.
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(UserError, match="JSR_CACHE names another folder"):
+            fetch_features("alexnet", path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [p.name for p in cache.iterdir()] == [file.name] and file.read_bytes() == before
 
 
 def serve(monkeypatch, path, digest):

