@@ -131,6 +131,9 @@ def get_config() -> ConfigDict:
     # none | gradient_penalty (WGAN-GP) | r1
     config.gan.penalty = "none"
     config.gan.penalty_weight = 0.0
+    # Which weights the stage ends with: lpips (those with the lowest LPIPS by AlexNet on valid; the
+    # last where AlexNet's weights are not here) | last
+    config.gan.best = "lpips"
     config.gan.optimizer = optimizer(lr=1e-4)
     config.gan.disc_optimizer = optimizer(lr=1e-4)
 

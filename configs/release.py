@@ -113,6 +113,8 @@ def lpips(config):
     config.gan.perceptual_weight = 5.0
     config.gan.adversarial_weight = 0.05
     config.gan.steps = 600
+    # AlexNet's LPIPS would choose the start.
+    config.gan.best = "last"
     config.eval_every = 300
 
 

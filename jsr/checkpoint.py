@@ -154,7 +154,7 @@ CHANGEABLE |= {f"data.{key}" for key in ("dir", "resident", "cache_gb", "threads
 # Keys that older runs do not have, and what those did.
 LATER = {"data.frames": 1, "data.lr": "symmetric", "norm_batch": 0}
 LATER |= {"data.permute": 0.0, "data.mixup": 0.0, "data.cutblur": 0.0, "gan.label_smoothing": 0.0}
-LATER |= {"generator.initializer": "", "discriminator.initializer": ""}
+LATER |= {"gan.best": "lpips", "generator.initializer": "", "discriminator.initializer": ""}
 
 
 def _shapes(state: Any) -> dict[str, list[int]]:

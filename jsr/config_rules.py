@@ -29,6 +29,7 @@ def check_config(config) -> None:
     if "gan" in config.stages:
         find("adversarial loss", config.gan.adversarial, losses.ADVERSARIAL)
         _choice(config, "gan.penalty", PENALTIES)
+        _choice(config, "gan.best", ("lpips", "last"))
         _check_smoothing(config)
     if not 0 <= config.data.resident <= 1:
         raise UserError(f"data.resident is {config.data.resident}: expected a share, 0 to 1")

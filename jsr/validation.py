@@ -27,10 +27,10 @@ LPIPS_SIDE = 31
 def open_lpips(config, valid_photos) -> tuple[Callable | None, list[str]]:
     """The function that ranks the adversarial stage's weights on valid, for `Validation`.
 
-    None where there is no such stage, no weights of AlexNet in the cache, or a photograph too small
-    for it; and notes of what the run should say.
+    None where there is no such stage, its last weights are wanted, no weights of AlexNet are in the
+    cache, or a photograph is too small for it; and notes of what the run should say.
     """
-    if "gan" not in config.stages or config.channels != "rgb":
+    if "gan" not in config.stages or config.channels != "rgb" or config.gan.best == "last":
         return None, []
     lpips = perceptual.make_lpips("alexnet")
     side = int(np.min(valid_photos.sizes)) // config.scale * config.scale

@@ -283,6 +283,17 @@ def test_photos_too_small_for_alexnet_are_trained_on_without_lpips(photos, tmp_p
 
 
 @pytest.mark.usefixtures("alexnet")
+def test_the_last_gan_weights_can_be_wanted():
+    config, photos = srgan.get_config(), runs.noise_photos([(64, 64)])
+    assert open_lpips(config, photos)[0] is not None
+    config.gan.best = "last"
+    assert open_lpips(config, photos) == (None, [])
+    config.gan.best = "first"
+    with pytest.raises(UserError, match=r"gan\.best is 'first': expected one of lpips, last"):
+        check_config(config)
+
+
+@pytest.mark.usefixtures("alexnet")
 @pytest.mark.parametrize(("side", "enough"), [(30, False), (31, True)])
 def test_lpips_needs_the_pixels_that_it_is_said_to_need(side, enough):
     config = srgan.get_config()
