@@ -7,6 +7,10 @@
     python -m jsr.main --config configs/video.py:clips --config.data.dir FILMS
     python -m jsr.main --config configs/video.py:basicvsr --config.data.dir REDS     # GPUs
 
+Hardware: two cores, two minutes each of the first two. Expected on the three test clips (PSNR-Y, SSIM,
+warping error): rrn 32.30, 0.9251, 0.00026; picture 31.41, 0.9178, 0.00030; bicubic 29.64, 0.9027,
+0.00024.
+
 `picture` is a network that sees one frame, of about as many parameters, trained on as many frames
 of the same films and scored on the same clips.
 """
@@ -24,9 +28,7 @@ def embedded():
     config.data.patch = 16
     config.data.batch_size = 4
     config.generator.name = "rrn"
-    # With its published ReLUs it stays long at bicubic's figure, over some photographs for good.
     config.generator.hparams = {"features": 32, "blocks": 5, "base": "bicubic"}
-    config.generator.hparams.activation = "leaky"
     config.stages = ("pixel",)
     config.licence = "research-only"
     config.pixel.steps = 1600
@@ -52,6 +54,9 @@ def pans(config):
     """Windows that move over the photographs of a folder given by --config.data.dir."""
     config.data.name = "pans"
     config.licence = ""
+    if config.generator.name == "rrn":
+        # With its published ReLUs it can stay at bicubic's figure for thousands of steps.
+        config.generator.hparams.activation = "leaky"
 
 
 def clips(config):
