@@ -7,9 +7,9 @@
     python -m jsr.main --config configs/video.py:clips --config.data.dir FILMS
     python -m jsr.main --config configs/video.py:basicvsr --config.data.dir REDS     # GPUs
 
-Hardware: two cores, two minutes each of the first two. Expected on the three test clips (PSNR-Y, SSIM,
-warping error): rrn 32.30, 0.9251, 0.00026; picture 31.41, 0.9178, 0.00030; bicubic 29.64, 0.9027,
-0.00024.
+Hardware: two cores, two minutes each of the first two. Expected on the three test clips (PSNR-Y,
+SSIM, warping error): rrn 32.30, 0.9251, 0.00026; picture 31.41, 0.9178, 0.00030; bicubic 29.64,
+0.9027, 0.00024.
 
 `picture` is a network that sees one frame, of about as many parameters, trained on as many frames
 of the same films and scored on the same clips.
