@@ -16,7 +16,14 @@ from jsr.weights import save_network
 
 README = (runs.ROOT / "README.md").read_text()
 INSIDE = (runs.ROOT / "jsr/README.md").read_text()
-PAGES = ["README.md", "launch/README.md", "jsr/README.md", "jsr/bench.md", "jsr/zoo.md"]
+PAGES = [
+    "README.md",
+    "configs/README.md",
+    "launch/README.md",
+    "jsr/README.md",
+    "jsr/bench.md",
+    "jsr/zoo.md",
+]
 BLOCKS = re.findall(r"```python\n(.*?)```", README + INSIDE, re.DOTALL)
 
 
