@@ -71,11 +71,8 @@ GRID = {
     "batch_32": data(batch_size=32),
     # Larger ones do not fit the smallest photographs.
     "patch_16": data(patch=16),
-    "patch_12": data(patch=12),
-    "ema_0.98": averaged(0.98),
     "no_ema": averaged(0.0),
     "l2": pixel(pixel_loss="l2"),
-    "charbonnier": pixel(pixel_loss="charbonnier"),
     "unbranched": unbranched,
     "bfloat16": bfloat16,
 }
