@@ -48,13 +48,20 @@ def rate(lr, **keys):
     return lambda config: config.pixel.optimizer.update(lr=lr, **keys)
 
 
-def averaged(decay):
-    return lambda config: config.update(ema=decay)
+def unaveraged(config):
+    config.ema = 0.0
 
 
 def unbranched(config):
     """The folded network itself, without branches to be summed."""
     config.generator.name = "ecbsr_plain"
+
+
+def unbranched_longer(config):
+    """For as many minutes as plain takes."""
+    unbranched(config)
+    config.pixel.steps = round(1.8 * config.pixel.steps)
+    config.eval_every = config.save_every = config.pixel.steps
 
 
 def bfloat16(config):
@@ -71,9 +78,10 @@ GRID = {
     "batch_32": data(batch_size=32),
     # Larger ones do not fit the smallest photographs.
     "patch_16": data(patch=16),
-    "no_ema": averaged(0.0),
+    "no_ema": unaveraged,
     "l2": pixel(pixel_loss="l2"),
     "unbranched": unbranched,
+    "unbranched_longer": unbranched_longer,
     "bfloat16": bfloat16,
 }
 PRESETS = {**GRID, "smoke": smoke}
