@@ -1,7 +1,7 @@
 """What makes a network good soonest: the shipped small-x4 for a few minutes, one thing changed.
 
     python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS
-    python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS --choices plain,l2
+    # or some of them: --choices plain,batch_8
 
 Every choice sees as many pixels, which takes about as long (the table tells the minutes of each).
 Rates fall, and averages reach, over the steps that a choice has.
@@ -40,10 +40,6 @@ def data(**keys):
     return lambda config: equal_pixels(config, **keys)
 
 
-def pixel(**keys):
-    return lambda config: config.pixel.update(keys)
-
-
 def rate(lr, **keys):
     return lambda config: config.pixel.optimizer.update(lr=lr, **keys)
 
@@ -79,7 +75,6 @@ GRID = {
     # Larger ones do not fit the smallest photographs.
     "patch_16": data(patch=16),
     "no_ema": unaveraged,
-    "l2": pixel(pixel_loss="l2"),
     "unbranched": unbranched,
     "unbranched_longer": unbranched_longer,
     "bfloat16": bfloat16,
