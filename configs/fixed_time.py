@@ -1,6 +1,6 @@
 """What makes a network good soonest: the shipped small-x4 for a few minutes, one thing changed.
 
-    python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS
+    python -m jsr.sweep --config configs/fixed_time.py --config.data.dir PHOTOS --seeds 1
     # or some of them: --choices plain,batch_8
 
 Every choice but the last but one sees as many pixels. Rates fall, and averages reach, over the
@@ -43,12 +43,15 @@ def get_config(presets: str = ""):
     return apply_presets(config, presets, PRESETS)
 
 
+def set_steps(config, steps):
+    config.pixel.steps = config.eval_every = config.save_every = steps
+
+
 def equal_pixels(config, patch=24, batch_size=16):
     """Crops and batches of other sizes, for as many pixels."""
     pixels = config.data.patch**2 * config.data.batch_size
     config.data.update(patch=patch, batch_size=batch_size)
-    config.pixel.steps = max(1, config.pixel.steps * pixels // (patch**2 * batch_size))
-    config.eval_every = config.save_every = config.pixel.steps
+    set_steps(config, max(1, config.pixel.steps * pixels // (patch**2 * batch_size)))
     # Of the random start a share of exp(-10) is left in it.
     config.ema = max(0.0, 1 - 10 / config.pixel.steps)
 
@@ -77,8 +80,7 @@ def unbranched(config):
 def unbranched_longer(config):
     """For as many minutes as plain takes."""
     unbranched(config)
-    config.pixel.steps = round(1.8 * config.pixel.steps)
-    config.eval_every = config.save_every = config.pixel.steps
+    set_steps(config, round(1.8 * config.pixel.steps))
 
 
 def bfloat16(config):

@@ -8,8 +8,8 @@ of its own in WORKDIR/CHOICE-SEED, trained and scored as `python -m jsr.main` do
 there are not trained again. The table has the means and deviations over the seeds, and the minutes
 that a run took, compiling and scoring included; a run that was interrupted has none.
 
-Seeds are not vmapped: four of configs/sweep.py's network in one program take 2.2 times the
-processor time that they take one after another, for XLA makes grouped convolutions of them.
+Seeds are not vmapped: XLA makes grouped convolutions of several networks in one program, which a
+processor is slow at.
 """
 
 import copy

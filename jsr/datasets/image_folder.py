@@ -2,10 +2,10 @@
 
 Splits: a folder whose top holds `train/` (and, if it has them, `valid/` and `test/`) says itself
 which picture belongs where; a split without its own sub-folder takes its share of `train/`, and
-`test/` or `valid/` alone can be scored, not trained on. Any
-other folder is split by a hash of each picture's path: 90 % train, 5 % valid, 5 % test, at least
-one in each. A picture keeps its split when others are added (where there are fewer than about 60,
-the one picture of valid or of test may change).
+`test/` or `valid/` alone can be scored, not trained on. Any other folder is split by a hash of each
+picture's path: 90 % train, 5 % valid, 5 % test, at least one in each. A picture keeps its split
+when others are added (where there are fewer than about 60, the one picture of valid or of test may
+change).
 
 What is prepared is the listing with the sizes, under a fingerprint of the files' paths, lengths
 and times: a changed folder is prepared anew. The pictures stay where they are.
