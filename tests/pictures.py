@@ -74,3 +74,18 @@ def complaint(call, *arguments):
     line = str(caught.value)
     assert "\n" not in line
     return line
+
+
+def texture(height, width, down=0.0, right=0.0):
+    """[1, h, w, 3] in [0, 1]: waves of 5 to 40 pixels, seen from so far down and to the right.
+
+    Their directions and colours differ, so that they look alike nowhere near.
+    """
+    y, x = np.mgrid[:height, :width]
+    rng = np.random.default_rng(0)
+    picture = np.zeros((height, width, 3))
+    for length in (5, 7, 11, 17, 27, 40):
+        angle, phase = rng.uniform(0, 2 * np.pi, 2)
+        along = (y + down) * np.sin(angle) + (x + right) * np.cos(angle)
+        picture += np.sin(2 * np.pi * along / length + phase)[..., None] * rng.uniform(0, 1, 3)
+    return (0.5 + picture[None] / 14).astype(np.float32)

@@ -53,6 +53,15 @@ def test_the_window_stays_inside_and_moves_as_told(photo):
     np.testing.assert_allclose(middle, [0, 1.25], atol=0.05)
 
 
+def test_many_windows_hardly_move_where_they_move_as_in_films(photo):
+    paths = [pans.draw_path((500, 500), 0, i, 9, 64, pans.FILMLIKE) for i in range(300)]
+    paces = np.array([np.hypot(*path.speed) for path in paths])
+    assert 0.25 < (paces < 0.1).mean() < 0.35 and 3 < paces.max() < 4
+    zooms = np.array([path.zoom for path in paths])
+    assert -0.01 < zooms.min() < -0.008 and 0.008 < zooms.max() < 0.01
+    assert (np.abs(zooms) < 0.001).mean() > 0.4
+
+
 def test_a_still_window_shows_the_photograph(photo):
     path = pans.Path((40.5, 50.5), (0.0, 0.0), 1.0, 0.0)
     np.testing.assert_array_equal(pans.render(photo, path, 3, 20), photo[31:51, 41:61])
@@ -68,7 +77,8 @@ def test_bad_input(photo):
 def test_splits_share_no_photograph(tmp_path, monkeypatch):
     monkeypatch.setenv("JSR_CACHE", str(tmp_path))
     films = [
-        {n.split("-")[0] for n in open_photos("sample_pans", s, None).names} for s in pans.CLIPS
+        {n.split("-")[0] for n in open_photos("sample_pans", s, None).names}
+        for s in pans.SAMPLE.clips
     ]
     assert not films[0] & films[1] and not (films[0] | films[1]) & films[2]
     test = open_photos("sample_pans", "test", None)
@@ -79,11 +89,11 @@ def test_pans_over_the_photographs_of_a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("JSR_CACHE", str(tmp_path / "cache"))
     with pytest.raises(UserError, match="pans needs data_dir"):
         open_photos("pans", "train", None)
-    for split, shade in zip(pans.CLIPS, (60, 120, 180), strict=True):
+    for split, shade in zip(pans.FILMLIKE.clips, (60, 120, 180), strict=True):
         (tmp_path / "photos" / split).mkdir(parents=True)
         picture = Image.new("RGB", (240, 260), (shade, shade, shade))
         picture.save(tmp_path / "photos" / split / "plain.png")
     films = open_photos("pans", "valid", str(tmp_path / "photos"))
-    assert films.names == [f"valid/plain.png-0/{i:03d}" for i in range(8)]
+    assert films.names == [f"valid/plain.png-0/{i:03d}" for i in range(16)]
     assert films[3].shape == (160, 160, 3) and np.all(films[3] == 120)
     assert len(list_clips(open_photos("pans", "train", str(tmp_path / "photos")).names)) == 3

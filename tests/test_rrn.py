@@ -5,13 +5,14 @@ import jax
 import numpy as np
 import pytest
 from families import giga, learnt, names, start
+from pictures import texture
 
 from jsr import loops
 from jsr.errors import UserError
 from jsr.film_network import enlarge_frames
 from jsr.models import make_model, takes_clips
 from jsr.models.layers import pixel_shuffle, pixel_unshuffle
-from jsr.models.rrn import recognise
+from jsr.models.rrn import Past, recognise
 from jsr.streamed_network import StreamedNetwork
 from jsr.upscale import open_model
 from jsr.weights import Network
@@ -74,9 +75,56 @@ def test_a_picture_is_a_film_of_one_frame():
     assert takes_clips("rrn") and not takes_clips("edsr")
 
 
-@pytest.mark.parametrize("name", ["rrn", "basicvsr"])
-def test_a_scan_gives_what_the_written_loop_gives(name, monkeypatch):
-    clip, module = moving_clip(3, 6, 5), make_model(name, scale=2, features=4, blocks=1)
+MOVED = {"motion": "lucas_kanade", "base": "bicubic"}
+
+
+def test_a_moved_past_streams_as_well():
+    clip, module = moving_clip(4, 13, 12), make_model("rrn", scale=2, **MOVED, **SMALL)
+    variables = start(module, clip[:, 0])
+    sr = np.asarray(jax.jit(module.apply)(variables, clip))
+    streamed = list(enlarge_frames(module, variables, clip[0]))
+    np.testing.assert_allclose(streamed, sr[0].clip(0, 1), atol=1e-5)
+    # It has no more to learn.
+    assert learnt("rrn", **MOVED, **SMALL) == learnt("rrn", **SMALL)
+    assert names("rrn", **MOVED, **SMALL) == names("rrn", **SMALL)
+
+
+def test_the_past_is_moved_to_where_the_frame_has_it():
+    module = make_model("rrn", scale=2, **MOVED, **SMALL)
+    # By a pixel of LR to the right and half of one down.
+    hrs = [texture(96, 104, i, 2 * i) for i in (0, 1)]
+    lrs = [h.reshape(1, 48, 2, 52, 2, 3).mean((2, 4)) for h in hrs]
+    hidden = np.tile(lrs[0].mean(-1, keepdims=True), SMALL["features"])
+    past = Past(lrs[0], hidden, pixel_unshuffle(hrs[0], 2))
+    told = module.apply({}, lrs[1], hrs[1], past, method="_differences")
+    inner = np.s_[:, 6:-6, 6:-6]
+    for left, unmoved in [
+        (told.lr, lrs[0] - lrs[1]),
+        (told.sr, pixel_unshuffle(hrs[0] - hrs[1], 2)),
+        (told.hidden - lrs[1].mean(-1, keepdims=True), (lrs[0] - lrs[1]).mean(-1)),
+    ]:
+        assert np.abs(np.asarray(left)[inner]).mean() < 0.3 * np.abs(unmoved[inner]).mean()
+    # Before the first frame there is that frame: nothing differs.
+    first = module.apply({}, lrs[0], method="begin")
+    large = pixel_shuffle(first.sr, 2)
+    for left in module.apply({}, lrs[0], large, first, method="_differences"):
+        np.testing.assert_allclose(left, 0, atol=1e-6)
+
+
+def test_what_a_moved_past_hands_on_does_not_grow():
+    module = make_model("rrn", scale=2, **MOVED, **SMALL)
+    lr = moving_clip(1, 9, 8)[:, 0]
+    variables = jax.tree.map(lambda w: 40 * w, start(module, lr))
+    sr, past = module.apply(variables, lr, module.apply({}, lr, method="begin"), method="frame")
+    assert sr.max() > 1 and past.sr.min() >= 0 and past.sr.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("rrn", {}), ("rrn", MOVED), ("basicvsr", {})], ids=["rrn", "moved", "vsr"]
+)
+def test_a_scan_gives_what_the_written_loop_gives(name, more, monkeypatch):
+    clip = moving_clip(3, 6, 5)
+    module = make_model(name, scale=2, features=4, blocks=1, **more)
     variables = start(module, clip)
 
     def loss(params):

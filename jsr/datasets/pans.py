@@ -13,13 +13,31 @@ from scipy.ndimage import map_coordinates
 from jsr.datasets import Photos, image_folder, sample_photos
 from jsr.errors import UserError
 
-# Of each split: clips a photograph, and frames a clip.
-CLIPS = {"train": (3, 12), "valid": (1, 8), "test": (1, 10)}
 SIDE = 160
-# Pixels a frame; shares of its size a frame; pixels of the photograph for one of the film.
-SPEED, ZOOM, STEP = (0.4, 3.0), (-0.01, 0.01), (0.75, 0.95)
+# Pixels of the photograph for one of the film.
+STEP = (0.75, 0.95)
 # What the spline at a window's edge still reaches.
 MARGIN = 12
+
+
+class Ways(NamedTuple):
+    """How windows move: in pixels a frame, and nearer by shares of their size a frame.
+
+    slow: the odd power that evenly drawn places in both ranges are raised to (of zoom, from its
+    middle): with 3, a third of the windows all but stands still. clips: by split, how many of a
+    photograph, and of how many frames.
+    """
+
+    speed: tuple[float, float]
+    zoom: tuple[float, float]
+    slow: int
+    clips: dict[str, tuple[int, int]]
+
+
+# Those of the sample photographs are few and short, and all move.
+SAMPLE = Ways((0.4, 3.0), (-0.01, 0.01), 1, {"train": (3, 12), "valid": (1, 8), "test": (1, 10)})
+# As in films, where little moves far from frame to frame.
+FILMLIKE = Ways((0.0, 4.0), (-0.01, 0.01), 3, {"train": (3, 16), "valid": (1, 16), "test": (1, 30)})
 
 
 class Path(NamedTuple):
@@ -34,15 +52,19 @@ class Path(NamedTuple):
     zoom: float
 
 
-def draw_path(size: tuple[int, int], seed: int, number: int, frames: int, side: int) -> Path:
+def draw_path(
+    size: tuple[int, int], seed: int, number: int, frames: int, side: int, ways: Ways = SAMPLE
+) -> Path:
     """The path of clip `number` over a photograph of that height and width, inside of it.
 
     Raises UserError for a photograph that is too small.
     """
     shares = np.random.default_rng([seed, number]).random(6)
-    step, zoom = _between(STEP, shares[0]), _between(ZOOM, shares[1])
+    # About the middle, which is no zoom.
+    nearer = 0.5 + (shares[1] - 0.5) ** ways.slow * 2 ** (ways.slow - 1)
+    step, zoom = _between(STEP, shares[0]), _between(ways.zoom, nearer)
     widest = step * max(1.0, (1 + zoom) ** (frames - 1)) * (side - 1) / 2 + 1
-    angle, pace = 2 * np.pi * shares[2], _between(SPEED, shares[3])
+    angle, pace = 2 * np.pi * shares[2], _between(ways.speed, shares[3] ** ways.slow)
     starts, speeds = [], []
     for length, direction, share in zip(
         size, (np.sin(angle), np.cos(angle)), shares[4:6], strict=True
@@ -77,7 +99,14 @@ def render(photo: np.ndarray, path: Path, frame: int, side: int) -> np.ndarray:
     return np.clip(np.rint(np.stack(colours, axis=-1)), 0, 255).astype(np.uint8)
 
 
-def make_pans(photos: Photos, clips: int, frames: int, side: int = SIDE, seed: int = 0) -> Photos:
+def make_pans(
+    photos: Photos,
+    clips: int,
+    frames: int,
+    side: int = SIDE,
+    seed: int = 0,
+    ways: Ways = SAMPLE,
+) -> Photos:
     """`clips` films of each photograph, as frames called "photograph-clip/frame".
 
     Raises UserError, naming it, for a photograph that is too small.
@@ -88,7 +117,8 @@ def make_pans(photos: Photos, clips: int, frames: int, side: int = SIDE, seed: i
     for p, size in enumerate(photos.sizes):
         for c in range(clips):
             try:
-                paths[p, c] = draw_path(tuple(map(int, size)), seed, p * clips + c, frames, side)
+                number, (h, w) = p * clips + c, map(int, size)
+                paths[p, c] = draw_path((h, w), seed, number, frames, side, ways)
             except UserError as error:
                 raise UserError(f"{photos.names[p]}: {error}") from error
 
@@ -107,14 +137,15 @@ def open_split(split: str, data_dir: str | None) -> Photos:
             f"sample_pans come with jsr and need no data_dir (it is {data_dir}): use the dataset"
             " pans for photographs of your own, clips for films"
         )
-    return make_pans(sample_photos.open_split(split, None), *CLIPS[split])
+    return make_pans(sample_photos.open_split(split, None), *SAMPLE.clips[split])
 
 
 def open_folder(split: str, data_dir: str | None) -> Photos:
     """Pans over the photographs below `data_dir`, whose splits are those of `image_folder`."""
     if not data_dir:
         raise UserError("pans needs data_dir: the folder that holds the photographs")
-    return make_pans(image_folder.open_split(split, data_dir), *CLIPS[split])
+    photos = image_folder.open_split(split, data_dir)
+    return make_pans(photos, *FILMLIKE.clips[split], ways=FILMLIKE)
 
 
 def _between(limits: tuple[float, float], share: float) -> float:

@@ -10,7 +10,9 @@ from flax import linen as nn
 
 from jsr.models.activations import Activation, activation
 from jsr.models.layers import Scale, conv, enlarge, pixel_shuffle, pixel_unshuffle
+from jsr.models.motion import lucas_kanade
 from jsr.models.recurrence import as_clip, over_time
+from jsr.models.warping import resample, warp
 
 
 class Past(NamedTuple):
@@ -51,6 +53,10 @@ class RRN(nn.Module):
     not clipped; a picture [b, h, w, c] is a film of one frame. `frame` takes one at a time, for
     films of any length. Before the first frame there is that frame, and nothing made of it.
     `base` is the enlargement that is added. 3.4 M parameters (RRN-L); with 5 blocks 1.9 M (RRN-S).
+
+    motion: with lucas_kanade, what is remembered is moved to where the frame has it (as in FRVSR,
+    Sajjadi et al. 2018, section 3, where a network estimates the flow), and the cell is told its
+    differences from the frame and its enlargement. Small networks do not learn to do that.
     """
 
     takes_clips: ClassVar[bool] = True
@@ -60,6 +66,7 @@ class RRN(nn.Module):
     blocks: int = 10
     base: Literal["bilinear", "bicubic"] = "bilinear"
     activation: Activation = "relu"
+    motion: Literal["none", "lucas_kanade"] = "none"
     dtype: Any = jnp.float32
 
     def setup(self):
@@ -75,13 +82,28 @@ class RRN(nn.Module):
         """What the film's first frame [b, h, w, c] is told of the past."""
         places, c = lr.shape[:3], lr.shape[3]
         hidden = jnp.zeros((*places, self.features))
-        return Past(lr, hidden, jnp.zeros((*places, c * self.scale**2)))
+        if self.motion == "none":
+            return Past(lr, hidden, jnp.zeros((*places, c * self.scale**2)))
+        return Past(lr, hidden, pixel_unshuffle(enlarge(lr, self.scale, self.base), self.scale))
 
     def frame(self, lr: jax.Array, past: Past) -> tuple[jax.Array, Past]:
         """SR [b, h*scale, w*scale, c] of the next frame [b, h, w, c], and what it hands on."""
-        hidden, added = self.neuro(jnp.concatenate([past.lr, lr], -1), past.hidden, past.sr)
-        sr = pixel_shuffle(added, self.scale) + enlarge(lr, self.scale, self.base)
-        return sr, Past(lr, hidden, pixel_unshuffle(sr, self.scale))
+        large = enlarge(lr, self.scale, self.base)
+        told = past if self.motion == "none" else self._differences(lr, large, past)
+        hidden, added = self.neuro(jnp.concatenate([told.lr, lr], -1), told.hidden, told.sr)
+        sr = pixel_shuffle(added, self.scale) + large
+        # Over many more frames than it was trained on, what is handed on would grow.
+        handed = sr if self.motion == "none" else jnp.clip(sr, 0.0, 1.0)
+        return sr, Past(lr, hidden, pixel_unshuffle(handed, self.scale))
+
+    def _differences(self, lr: jax.Array, large: jax.Array, past: Past) -> Past:
+        flow = lucas_kanade(lr, past.lr)
+        known = warp(jnp.concatenate([past.lr, past.hidden], -1), flow, border=True)
+        moved, hidden = jnp.split(known, [lr.shape[-1]], axis=-1)
+        # At its own size: the pixels that lie side by side there are channels in the cell.
+        sr = pixel_shuffle(past.sr, self.scale)
+        sr = warp(sr, self.scale * resample(flow, *sr.shape[1:3]), border=True)
+        return Past(moved - lr, hidden, pixel_unshuffle(sr - large, self.scale))
 
     def _step(self, past, lr):
         sr, past = self.frame(lr, past)
