@@ -5,16 +5,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from jsr import color, feature_weights, hounsfield, losses, parallel, perceptual, state, steps
+from jsr import feature_weights, hounsfield, losses, parallel, perceptual, state, steps
 from jsr.config_rules import check_config
 from jsr.errors import UserError
 from jsr.feed import Feed
 from jsr.lookup import find
 from jsr.mixtures import check_pairs, make_mixture
-from jsr.models import MODELS, hyper_parameters, make_model
-from jsr.models.layers import Groups
+from jsr.networks import Networks
 from jsr.shards import Shards, state_specs
 from jsr.state import TrainState
 from jsr.warm_start import warm_start
@@ -42,19 +40,19 @@ class Recipe:
         check_pairs(config.data.mixup, config.data.batch_size // mesh.size)
         self.config, self.mesh, self.notes = config, mesh, []
         self.stages = list_stages(config)
-        self.scales = list_scales(config)
-        self.generator = self._at(config.scale)
-        self.discriminator = self._network(config.discriminator)
+        self._networks = Networks(config, mesh.size)
+        self.scales = self._networks.scales
+        self.generator = self._networks.generator
+        self.discriminator = self._networks.discriminator
         self.predict = jax.jit(steps.make_predict(self.generator.apply, parts=True))
-        alone = self._network(config.discriminator, alone=True)
-        self.judge = jax.jit(steps.make_judge(alone))
+        self.judge = jax.jit(steps.make_judge(self._networks.alone))
         self._key = jax.random.key(config.seed)
         self._perceptual = self._perceptual_loss()
         if config.channels == "ct" and "gan" in config.stages:
             self.notes.append(f"warning: {hounsfield.WARNING}")
         self._shards = Shards(self._parameter_shapes, mesh.size) if config.shard_state else None
         self._optimizers = {name: self._stage_optimizers(name) for name in config.stages}
-        self._check_sizes()
+        self._networks.check_sizes(self._init_generator)
 
     def start(self) -> TrainState:
         """The state at step 0, on the mesh; from config.init's weights where it names some."""
@@ -83,7 +81,7 @@ class Recipe:
     def compile(self, stage: Stage, scale: int, feed: Feed) -> Callable:
         """`run(state, batches, data)` for a stage: `steps_per_dispatch` steps of a scale a call."""
         make = self._pixel_step if stage.name == "pixel" else self._gan_step
-        run = steps.repeat(make(self._at(scale)), feed.cut, self._mixture())
+        run = steps.repeat(make(self._networks.at(scale)), feed.cut, self._mixture())
         shared = self.config.shard_state
         layout = self._specs(self.template(stage.name)) if shared else parallel.WHOLE
         specs = (feed.batch_spec, feed.data_spec, layout)
@@ -126,18 +124,14 @@ class Recipe:
     def _stream(self, number: int) -> jax.Array:
         return jax.random.fold_in(self._key, number)
 
-    def _at(self, scale: int):
-        """The generator at a scale, for the same variables."""
-        return self._network(self.config.generator, scale=scale, **self._ways())
-
     def _init_generator(self) -> state.Net:
         optimizer = self._optimizers[self.stages[0].name]["gen"]
-        lr, start = self._example()[0], self.config.generator.initializer
+        lr, start = self._networks.example()[0], self.config.generator.initializer
         return state.init_net(self._stream(0), self.generator, optimizer, lr, initializer=start)
 
     def _start_gan(self, train_state: TrainState) -> TrainState:
         optimizers = self._optimizers["gan"]
-        lr, hr = self._example()
+        lr, hr = self._networks.example()
         start = {"initializer": self.config.discriminator.initializer}
         optimizer, key = optimizers["disc"], self._stream(1)
         disc = state.init_net(key, self.discriminator, optimizer, hr, lr, **start)
@@ -151,76 +145,10 @@ class Recipe:
         return parallel.place(train_state, self._specs(train_state), self.mesh)
 
     def _parameter_shapes(self, name: str):
-        lr, hr = self._example()
+        lr, hr = self._networks.example()
         if name == "gen":
             return jax.eval_shape(self.generator.init, self._key, lr)["params"]
         return jax.eval_shape(self.discriminator.init, self._key, hr, lr)["params"]
-
-    def _example(self) -> tuple[jax.Array, jax.Array]:
-        """An LR and an HR patch of the sizes trained on, or clips of them."""
-        data, scale = self.config.data, self.config.scale
-        channels = color.CHANNELS[self.config.channels]
-        first = (1, data.frames) if data.frames > 1 else (1,)
-        hr = jnp.zeros((*first, data.patch * scale, data.patch * scale, channels))
-        return jnp.zeros((*first, data.patch, data.patch, channels)), hr
-
-    def _check_sizes(self) -> None:
-        # A discriminator that cannot take the patch should not say so after the pixel stage.
-        lr, hr = self._example()
-        try:
-            ours = jax.eval_shape(self._init_generator)
-            for scale in set(self.scales) - {self.config.scale}:
-                theirs = jax.eval_shape(self._at(scale).init, self._key, lr)
-                self._require_same_weights(scale, ours.params, theirs["params"])
-            if "gan" in self.config.stages:
-                jax.eval_shape(self.discriminator.init, self._key, hr, lr)
-        except ValueError as error:
-            raise UserError(f"data.patch {self.config.data.patch} does not fit: {error}") from error
-
-    def _require_same_weights(self, scale: int, ours, theirs) -> None:
-        if jax.tree.map(jnp.shape, ours) != jax.tree.map(jnp.shape, theirs):
-            raise UserError(
-                f"scales is {self.scales}, but {self.config.generator.name} as configured has other"
-                f" weights at x{scale} than at x{self.config.scale}: train for one scale, scales ()"
-            )
-
-    def _network(self, config, alone: bool = False, **fixed):
-        hparams = {**config.hparams.to_dict(), **fixed, "dtype": self.config.dtype}
-        known = hyper_parameters(config.name)
-        if "axis_name" in known:
-            hparams["axis_name"] = None if alone else self._norm_axis()
-        return make_model(config.name, **hparams)
-
-    def _norm_axis(self) -> str | Groups | None:
-        """The devices over which BatchNorm takes its statistics."""
-        config, devices = self.config, self.mesh.size
-        batch = config.data.batch_size // config.accumulate
-        share = batch // devices
-        wanted = config.norm_batch or batch
-        if wanted >= batch:
-            return steps.AXIS
-        count, rest = divmod(wanted, share)
-        if rest or devices % count:
-            raise UserError(
-                f"norm_batch is {wanted}, but {devices} device(s) take {share} examples each at a"
-                " time: expected the examples of some of them, which divide them equally; more"
-                " devices or accumulate make the share smaller"
-            )
-        firsts = range(0, devices, count)
-        groups = Groups(steps.AXIS, tuple(tuple(range(i, i + count)) for i in firsts))
-        return groups if count > 1 else None
-
-    def _ways(self) -> dict:
-        """The generator's hyper-parameters that change how it is computed, where wanted."""
-        name, ways = self.config.generator.name, {}
-        for key in ("remat", "scan"):
-            if not self.config[key]:
-                continue
-            if key not in hyper_parameters(name):
-                can = [other for other in MODELS if key in hyper_parameters(other)]
-                raise UserError(f"{key} is True: {name} cannot do that, {', '.join(can)} can")
-            ways[key] = True
-        return ways
 
     def _warm(self, gen: state.Net, optimizer) -> state.Net:
         fresh = {"params": gen.params, "batch_stats": gen.stats}
@@ -307,13 +235,3 @@ def list_stages(config) -> list[Stage]:
         stages.append(Stage(name, start, start + config[name].steps))
         start = stages[-1].stop
     return stages
-
-
-def list_scales(config) -> tuple[int, ...]:
-    """The scales of a config. Raises UserError for what cannot be trained together."""
-    scales = tuple(config.scales) or (config.scale,)
-    if config.scale not in scales or len(set(scales)) < len(scales):
-        raise UserError(f"scales is {scales}: expected different ones, with scale {config.scale}")
-    if len(scales) > 1 and (tuple(config.stages), config.steps_per_dispatch) != (("pixel",), 1):
-        raise UserError("several scales need stages ('pixel',) and steps_per_dispatch 1")
-    return scales

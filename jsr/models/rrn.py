@@ -56,7 +56,7 @@ class RRN(nn.Module):
 
     motion: with lucas_kanade, what is remembered is moved to where the frame has it (as in FRVSR,
     Sajjadi et al. 2018, section 3, where a network estimates the flow), and the cell is told its
-    differences from the frame and its enlargement. Small networks do not learn to do that.
+    differences from the frame and its enlargement: small networks learn that late, or never.
     """
 
     takes_clips: ClassVar[bool] = True
