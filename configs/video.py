@@ -53,13 +53,12 @@ def picture(config):
 def pans(config):
     """Windows that move, or stand still, over the photographs of a folder: --config.data.dir.
 
-    Trained for longer, as there is more to see, on longer windows, as films are.
+    Trained for longer, on more at a time, as there is more to see.
     """
     config.data.name = "pans"
-    config.data.frames = 10
-    config.data.batch_size = 6
+    config.data.batch_size = 8
     config.licence = ""
-    config.pixel.steps = 14_000
+    config.pixel.steps = 10_000
     config.eval_every = 2_000
     config.save_every = 2_000
     config.log_every = 100

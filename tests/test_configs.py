@@ -119,6 +119,14 @@ def test_a_scale_keeps_the_lr_patch_but_where_hr_is_given():
             assert config.name == f"{name}-div2k-x{scale}"
 
 
+def test_one_frame_at_a_time_sees_as_many_frames_a_step():
+    film, picture = (get_config("video", f"pans{more}") for more in ("", ",picture"))
+    assert film.generator.hparams.motion == "lucas_kanade"
+    assert (picture.data.frames, picture.data.batch_size) == (1, 56)
+    assert film.data.batch_size * film.data.frames == 56
+    assert film.pixel.to_dict() == picture.pixel.to_dict()
+
+
 def test_basicvsr_asks_for_the_folder_of_its_clips():
     data = get_config("video", "basicvsr").data
     with pytest.raises(UserError, match=r"^clips needs data_dir: the folder that holds folders of"):

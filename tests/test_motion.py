@@ -11,7 +11,7 @@ from jsr.models.warping import warp
 @pytest.mark.parametrize(
     ("size", "down", "right", "off"),
     # Also where the pyramid's levels have odd sides, and where there is one level alone.
-    [((64, 80), 0.4, -0.7, 0.05), ((61, 75), 6.0, 9.5, 0.1), ((15, 14), -0.5, 0.5, 0.1)],
+    [((64, 80), 0.4, -0.7, 0.05), ((61, 75), 6.0, 9.5, 0.15), ((15, 14), -0.5, 0.5, 0.15)],
 )
 def test_a_moved_picture(size, down, right, off):
     there, here = texture(*size), texture(*size, down, right)

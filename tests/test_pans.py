@@ -62,6 +62,30 @@ def test_many_windows_hardly_move_where_they_move_as_in_films(photo):
     assert (np.abs(zooms) < 0.001).mean() > 0.4
 
 
+def test_a_thing_goes_its_own_way_in_front(photo):
+    behind = pans.Path((40.5, 50.5), (0.0, 0.0), 1.0, 0.0)
+    ahead = pans.Path((50.5, 60.5), (1.0, -2.0), 1.0, 0.0)
+    thing = pans.Thing(ahead, (52.0, 58.0), (6.0, 5.0))
+    for frame in (0, 2):
+        seen = pans.render(photo, behind, frame, 30, [thing])
+        # Where the thing's centre, and what is around it, lies in the frame.
+        y, x = int(52 - 50.5 - frame + 14.5), int(58 - 60.5 + 2 * frame + 14.5)
+        np.testing.assert_array_equal(seen[y - 3 : y + 4, x - 3 : x + 4], photo[49:56, 55:62])
+        np.testing.assert_array_equal(seen[:, 24:], photo[26:56, 60:66])
+        np.testing.assert_array_equal(seen[24:], photo[50:56, 36:66])
+
+
+def test_how_many_things_there_are():
+    drawn = [pans.draw_things((400, 400), 0, i, 9, 64, pans.FILMLIKE) for i in range(200)]
+    counts = np.bincount([len(things) for things in drawn])
+    assert len(counts) == 4 and counts.min() > 30
+    thing, other = next(things for things in drawn if len(things) == 2)
+    assert thing.path != other.path and thing.radii != other.radii
+    for length, start, centre in zip((400, 400), thing.path.start, thing.centre, strict=True):
+        assert abs(centre - start) <= thing.path.step * 32 and 0 < centre < length
+    assert not any(pans.draw_things((400, 400), 0, i, 9, 64, pans.SAMPLE) for i in range(9))
+
+
 def test_a_still_window_shows_the_photograph(photo):
     path = pans.Path((40.5, 50.5), (0.0, 0.0), 1.0, 0.0)
     np.testing.assert_array_equal(pans.render(photo, path, 3, 20), photo[31:51, 41:61])

@@ -1,10 +1,12 @@
 """Films without films: a window that moves over a still photograph, slowly nearer or farther.
 
 Each clip is a pure function of a photograph, a seed and the clip's number. What moves is the whole
-picture: there is nothing in front of something else, no blur of motion and no noise of a camera.
+picture, and over a folder's photographs parts of it in front of the rest; there is no blur of
+motion and no noise of a camera.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +18,8 @@ from jsr.errors import UserError
 SIDE = 160
 # Pixels of the photograph for one of the film.
 STEP = (0.75, 0.95)
+# Radii of what moves in front, in halves of a film's side.
+SIZE = (0.15, 0.6)
 # What the spline at a window's edge still reaches.
 MARGIN = 12
 
@@ -23,6 +27,7 @@ MARGIN = 12
 class Ways(NamedTuple):
     """How windows move: in pixels a frame, and nearer by shares of their size a frame.
 
+    things: at most so many parts of the photograph go ways of their own, in front of the rest.
     slow: the odd power that evenly drawn places in both ranges are raised to (of zoom, from its
     middle): with 3, a third of the windows all but stands still. clips: by split, how many of a
     photograph, and of how many frames.
@@ -31,13 +36,16 @@ class Ways(NamedTuple):
     speed: tuple[float, float]
     zoom: tuple[float, float]
     slow: int
+    things: int
     clips: dict[str, tuple[int, int]]
 
 
 # Those of the sample photographs are few and short, and all move.
-SAMPLE = Ways((0.4, 3.0), (-0.01, 0.01), 1, {"train": (3, 12), "valid": (1, 8), "test": (1, 10)})
+SAMPLE = Ways((0.4, 3.0), (-0.01, 0.01), 1, 0, {"train": (3, 12), "valid": (1, 8), "test": (1, 10)})
 # As in films, where little moves far from frame to frame.
-FILMLIKE = Ways((0.0, 4.0), (-0.01, 0.01), 3, {"train": (3, 16), "valid": (1, 16), "test": (1, 30)})
+FILMLIKE = Ways(
+    (0.0, 4.0), (-0.01, 0.01), 3, 3, {"train": (3, 16), "valid": (1, 16), "test": (1, 30)}
+)
 
 
 class Path(NamedTuple):
@@ -53,13 +61,18 @@ class Path(NamedTuple):
 
 
 def draw_path(
-    size: tuple[int, int], seed: int, number: int, frames: int, side: int, ways: Ways = SAMPLE
+    size: tuple[int, int],
+    seed: int,
+    number: int | tuple[int, ...],
+    frames: int,
+    side: int,
+    ways: Ways = SAMPLE,
 ) -> Path:
     """The path of clip `number` over a photograph of that height and width, inside of it.
 
     Raises UserError for a photograph that is too small.
     """
-    shares = np.random.default_rng([seed, number]).random(6)
+    shares = np.random.default_rng([seed, *np.atleast_1d(number)]).random(6)
     # About the middle, which is no zoom.
     nearer = 0.5 + (shares[1] - 0.5) ** ways.slow * 2 ** (ways.slow - 1)
     step, zoom = _between(STEP, shares[0]), _between(ways.zoom, nearer)
@@ -80,15 +93,67 @@ def draw_path(
     return Path(tuple(starts), tuple(speeds), step, zoom)
 
 
-def render(photo: np.ndarray, path: Path, frame: int, side: int) -> np.ndarray:
+class Thing(NamedTuple):
+    """An ellipse of the photograph that goes its own way, in front of what is behind it.
+
+    centre, radii: rows and columns, in pixels of the photograph.
+    """
+
+    path: Path
+    centre: tuple[float, float]
+    radii: tuple[float, float]
+
+
+def draw_things(
+    size: tuple[int, int], seed: int, number: int, frames: int, side: int, ways: Ways
+) -> list[Thing]:
+    """What moves in front in clip `number`: none to `ways.things`, each of them in sight at first.
+
+    Raises UserError for a photograph that is too small.
+    """
+    count = int(np.random.default_rng([seed, number, 1]).integers(ways.things + 1))
+    things = []
+    for k in range(count):
+        path = draw_path(size, seed, (number, 2 + k), frames, side, ways)
+        shares = np.random.default_rng([seed, number, 2 + k, 0]).random(4)
+        half = path.step * side / 2
+        centre = tuple(s + half * (2 * q - 1) for s, q in zip(path.start, shares, strict=False))
+        radii = tuple(half * _between(SIZE, share) for share in shares[2:])
+        things.append(Thing(path, centre, radii))
+    return things
+
+
+def render(
+    photo: np.ndarray, path: Path, frame: int, side: int, things: Sequence[Thing] = ()
+) -> np.ndarray:
     """The frame uint8 [side, side, 3] of a photograph uint8 [h, w, 3]: cubic splines, rounded.
 
     The window's pixels are nearer together than the photograph's, so nothing is aliased; but at the
     end of a clip that zooms out they may be up to 1.06 apart, and the very finest detail folds.
     """
+    seen = _seen(photo, path, frame, side)
+    for thing in things:
+        lines = _lines(thing.path, frame, side)
+        terms = zip(lines, thing.centre, thing.radii, strict=True)
+        rows, columns = (((line - c) / r) ** 2 for line, c, r in terms)
+        inside = 1 - np.sqrt(rows[:, None] + columns)
+        # An edge of two pixels.
+        share = np.clip(0.5 + inside * min(thing.radii) / (2 * thing.path.step), 0, 1)[..., None]
+        if share.any():
+            seen = seen + share * (_seen(photo, thing.path, frame, side) - seen)
+    return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
+
+
+def _lines(path: Path, frame: int, side: int) -> list[np.ndarray]:
+    """Where a frame's rows and columns lie in the photograph."""
     step = path.step * (1 + path.zoom) ** frame
     offsets = (np.arange(side) - (side - 1) / 2) * step
-    lines = [s + frame * v + offsets for s, v in zip(path.start, path.speed, strict=True)]
+    return [s + frame * v + offsets for s, v in zip(path.start, path.speed, strict=True)]
+
+
+def _seen(photo: np.ndarray, path: Path, frame: int, side: int) -> np.ndarray:
+    """float64 [side, side, 3]: what a window shows."""
+    lines = _lines(path, frame, side)
     lows = [max(int(line[0]) - MARGIN, 0) for line in lines]
     highs = [int(line[-1]) + MARGIN + 2 for line in lines]
     window = photo[lows[0] : highs[0], lows[1] : highs[1]].astype(np.float64)
@@ -96,7 +161,7 @@ def render(photo: np.ndarray, path: Path, frame: int, side: int) -> np.ndarray:
         *(line - low for line, low in zip(lines, lows, strict=True)), indexing="ij"
     )
     colours = [map_coordinates(window[..., c], places, order=3, mode="mirror") for c in range(3)]
-    return np.clip(np.rint(np.stack(colours, axis=-1)), 0, 255).astype(np.uint8)
+    return np.stack(colours, axis=-1)
 
 
 def make_pans(
@@ -118,13 +183,15 @@ def make_pans(
         for c in range(clips):
             try:
                 number, (h, w) = p * clips + c, map(int, size)
-                paths[p, c] = draw_path((h, w), seed, number, frames, side, ways)
+                drawn = (h, w), seed, number, frames, side, ways
+                paths[p, c] = draw_path(*drawn), draw_things(*drawn)
             except UserError as error:
                 raise UserError(f"{photos.names[p]}: {error}") from error
 
     def read(index: int) -> np.ndarray:
         photo, clip, frame = plan[index]
-        return render(whole(photo), paths[photo, clip], frame, side)
+        path, things = paths[photo, clip]
+        return render(whole(photo), path, frame, side, things)
 
     names = [f"{photos.names[p]}-{c}/{f:03d}" for p, c, f in plan]
     return Photos(names, np.full((len(plan), 2), side, np.int32), read)

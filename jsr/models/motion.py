@@ -14,9 +14,9 @@ LEVELS, SMALLEST = 4, 8
 # Corrections on each level, each of at most a pixel.
 STEPS = 2
 # Along an axis, the weights of the pixels that are taken to move alike.
-WINDOW = tuple(np.bartlett(19)[1:-1] / np.bartlett(19).sum())
+WINDOW = tuple(np.bartlett(11)[1:-1] / np.bartlett(11).sum())
 # Added to the sums of squared gradients: the square of the noise that is no texture.
-NOISE = 1e-4
+NOISE = 1e-3
 
 
 def lucas_kanade(pictures: jax.Array, others: jax.Array) -> jax.Array:
