@@ -88,4 +88,4 @@ def texture(height, width, down=0.0, right=0.0):
         angle, phase = rng.uniform(0, 2 * np.pi, 2)
         along = (y + down) * np.sin(angle) + (x + right) * np.cos(angle)
         picture += np.sin(2 * np.pi * along / length + phase)[..., None] * rng.uniform(0, 1, 3)
-    return (0.5 + picture[None] / 14).astype(np.float32)
+    return (0.5 + picture[None] / 7.6).astype(np.float32)
