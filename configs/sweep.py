@@ -4,10 +4,11 @@
     python -m jsr.sweep --config configs/sweep.py --choices plain,gelu,mish --seeds 4
     python -m jsr.main --config configs/sweep.py:gelu                      # one of them, as any run
 
-Hardware: two cores, 15 seconds a run. Expected of 13 of them (PSNR-Y on the three test photos, mean
-of two seeds; bicubic 27.21): constant 27.72, plain, adamw and mixup 27.67, prelu 27.66, mish 27.65,
-gelu and silu 27.64, dropout 27.61, cutblur 27.52, lion 27.48, adan 27.38, sgd 27.35; over the seeds
-they deviate by 0.00 to 0.03, cutblur by 0.07.
+Hardware: two cores, 15 seconds a run. Expected (PSNR-Y on the three test photos, mean of two seeds;
+bicubic 27.21): constant 27.72, permute 27.68, plain, adamw, drop_path and mixup 27.67, leaky and
+prelu 27.66, mish 27.65, gelu and silu 27.64, dropout 27.61, desubpixel 27.55, cutblur 27.52, lion
+27.48, adan 27.38, sgd 27.35, orthogonal 26.80; over the seeds they deviate by 0.00 to 0.03, cutblur
+and desubpixel by 0.08, orthogonal by 0.18.
 
 GRID holds the choices: functions that change the config, as presets do. Rates are those of `plain`
 but for optimizers that need their own, and tuned for none; 300 steps tell what starts well, not
