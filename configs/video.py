@@ -31,8 +31,8 @@ def embedded():
     config.data.patch = 16
     config.data.batch_size = 4
     config.generator.name = "rrn"
-    # With its published ReLUs it can stay at bicubic's figure for thousands of steps, and unless
-    # the past is moved for it, as good as do without a past.
+    # With its published ReLUs it can stay at bicubic's figure for thousands of steps; and where the
+    # past is not moved for it, its frames get no better with time.
     found = {"activation": "leaky", "motion": "lucas_kanade"}
     config.generator.hparams = {"features": 32, "blocks": 5, "base": "bicubic", **found}
     config.stages = ("pixel",)

@@ -16,8 +16,8 @@ from jsr.datasets import Photos, image_folder, sample_photos
 from jsr.errors import UserError
 
 SIDE = 160
-# Pixels of the photograph for one of the film.
-STEP = (0.75, 0.95)
+# Shares of its size that a window comes nearer a frame; pixels of the photograph for one of it.
+ZOOM, STEP = (-0.01, 0.01), (0.75, 0.95)
 # Radii of what moves in front, in halves of a film's side.
 SIZE = (0.15, 0.6)
 # What the spline at a window's edge still reaches.
@@ -25,27 +25,24 @@ MARGIN = 12
 
 
 class Ways(NamedTuple):
-    """How windows move: in pixels a frame, and nearer by shares of their size a frame.
+    """How windows move, in pixels a frame, and for how long.
 
-    things: at most so many parts of the photograph go ways of their own, in front of the rest.
-    slow: the odd power that evenly drawn places in both ranges are raised to (of zoom, from its
-    middle): with 3, a third of the windows all but stands still. clips: by split, how many of a
-    photograph, and of how many frames.
+    slow: the odd power that evenly drawn places in the ranges of speed and ZOOM (from its middle)
+    are raised to: with 3, a third of the windows all but stands still. things: at most so many
+    parts of the photograph go ways of their own, in front of the rest. clips: by split, how many
+    of a photograph, and of how many frames.
     """
 
     speed: tuple[float, float]
-    zoom: tuple[float, float]
     slow: int
     things: int
     clips: dict[str, tuple[int, int]]
 
 
 # Those of the sample photographs are few and short, and all move.
-SAMPLE = Ways((0.4, 3.0), (-0.01, 0.01), 1, 0, {"train": (3, 12), "valid": (1, 8), "test": (1, 10)})
+SAMPLE = Ways((0.4, 3.0), 1, 0, {"train": (3, 12), "valid": (1, 8), "test": (1, 10)})
 # As in films, where little moves far from frame to frame.
-FILMLIKE = Ways(
-    (0.0, 4.0), (-0.01, 0.01), 3, 3, {"train": (3, 16), "valid": (1, 16), "test": (1, 30)}
-)
+FILMLIKE = Ways((0.0, 4.0), 3, 3, {"train": (3, 16), "valid": (1, 16), "test": (1, 30)})
 
 
 class Path(NamedTuple):
@@ -75,7 +72,7 @@ def draw_path(
     shares = np.random.default_rng([seed, *np.atleast_1d(number)]).random(6)
     # About the middle, which is no zoom.
     nearer = 0.5 + (shares[1] - 0.5) ** ways.slow * 2 ** (ways.slow - 1)
-    step, zoom = _between(STEP, shares[0]), _between(ways.zoom, nearer)
+    step, zoom = _between(STEP, shares[0]), _between(ZOOM, nearer)
     widest = step * max(1.0, (1 + zoom) ** (frames - 1)) * (side - 1) / 2 + 1
     angle, pace = 2 * np.pi * shares[2], _between(ways.speed, shares[3] ** ways.slow)
     starts, speeds = [], []
